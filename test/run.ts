@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process'
 import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import type { TestReport } from './helper/suite.ts'
 
 interface Outcome {
@@ -22,7 +22,8 @@ interface Job {
   run(): Promise<Outcome>
 }
 
-const root = join(import.meta.dirname, '..')
+/** npm runs scripts in the package's folder; helper/suite.test.ts runs this in folders of its own. */
+const root = process.cwd()
 const atOnce = 2
 const fileMsMax = 300_000
 
@@ -125,7 +126,7 @@ function killGroup(pid: number | undefined): void {
 
 function jobsOf(only: string[]): Job[] {
   const all = globSync('test/**/*.test.ts', { cwd: root }).sort()
-  const wanted = only.map((path) => relative(root, join(process.cwd(), path)))
+  const wanted = only.map((path) => relative(root, resolve(path)))
   const rank = (path: string) => {
     const place = longest.findIndex((start) => path.startsWith(start))
     return place < 0 ? longest.length : place
