@@ -1,0 +1,112 @@
+/**
+ * gossipsub with every limit set (design section 8), and remedies for its traps:
+ * 1. `allowedTopics` is copied by its constructor. Ours is live, so that subscriptions of hostile peers are bounded by the topics
+ *    we gossip ourselves.
+ * 2. In anonymous mode it lets `from` through. Messages with any field of a signed message are counted invalid and dropped.
+ * 3. A dead outbound stream is removed but not reopened, and a read error forgets the peer although the connection lives.
+ *    `tend` looks once a second for connected peers without a stream and introduces them again.
+ */
+import { createHash } from 'node:crypto'
+import { type GossipSub, type GossipSubComponents, gossipsub, StrictNoSign } from '@chainsafe/libp2p-gossipsub'
+import type { Connection, PeerId as LibPeerId } from '@libp2p/interface'
+import { limits } from '../limits.ts'
+import type { Clock, Timer } from '../ports.ts'
+
+/** The parts of the library's class that its interface does not show (17.1). */
+interface Internals {
+  allowedTopics: Set<string> | null
+  streamsOutbound: Map<string, unknown>
+  score: { rejectInvalidMessage(from: string, topic: string): void }
+  handleReceivedMessage(from: LibPeerId, message: RpcMessage): Promise<void>
+  onPeerConnected(peer: LibPeerId, connection: Connection): void
+}
+
+interface RpcMessage {
+  topic: string
+  from?: Uint8Array
+  key?: Uint8Array
+  seqno?: Uint8Array
+  signature?: Uint8Array
+}
+
+export function boundedGossipsub(allowedTopics: Set<string>): (components: GossipSubComponents) => GossipSub {
+  const create = gossipsub({
+    globalSignaturePolicy: StrictNoSign,
+    msgIdFn: (message) => createHash('sha256').update(message.data).digest(),
+    allowedTopics,
+    asyncValidation: true,
+    floodPublish: true,
+    allowPublishToZeroTopicPeers: true,
+    ignoreDuplicatePublishError: true,
+    emitSelf: false,
+    fallbackToFloodsub: false,
+    doPX: false,
+    // Who is shed is the friend policy's decision; tags would only cost a write to the peer store per graft.
+    tagMeshPeers: false,
+    // Heads are small: one more copy costs little, a thin mesh loses messages.
+    D: 4,
+    Dlo: 3,
+    Dhi: 6,
+    Dscore: 1,
+    Dout: 1,
+    // In a mesh of few peers a minute without a link is a long time; the library's defaults are for thousands.
+    pruneBackoff: 10_000,
+    unsubcribeBackoff: 2_000,
+    idontwantMinDataSize: 1024,
+    idontwantMaxMessages: 512,
+    maxInboundStreams: 4,
+    maxOutboundStreams: 4,
+    maxInboundDataLength: limits.gossipRpcBytesMax,
+    maxOutboundBufferSize: limits.gossipBufferBytesMax,
+    maxTopicBytesPerPeer: limits.gossipTopicBytesMax,
+    decodeRpcLimits: {
+      maxSubscriptions: limits.topicsMax,
+      maxMessages: 5_000,
+      maxIhaveMessageIDs: 5_000,
+      maxIwantMessageIDs: 5_000,
+      maxControlMessages: 5_000,
+      maxIdontwantMessageIDs: 512,
+      maxPeerInfos: 0,
+    },
+    // Many peers of one mesh on one host are normal, and a graft a moment too early is a race, not an attack.
+    scoreParams: { IPColocationFactorWeight: 0, behaviourPenaltyThreshold: 6 },
+  })
+  return (components) => {
+    const pubsub = create(components)
+    const inner = pubsub as unknown as Internals
+    inner.allowedTopics = allowedTopics
+    const handle = inner.handleReceivedMessage.bind(pubsub)
+    inner.handleReceivedMessage = async (from, message) => {
+      if (message.from ?? message.key ?? message.seqno ?? message.signature) {
+        inner.score.rejectInvalidMessage(from.toString(), message.topic)
+        return
+      }
+      await handle(from, message)
+    }
+    return pubsub
+  }
+}
+
+/** Reopens gossip streams that died while their connection lives, ever more rarely for a peer where it does not help. */
+export function tend(pubsub: GossipSub, clock: Clock, connections: () => Iterable<Connection>): Timer {
+  const inner = pubsub as unknown as Internals
+  const tried = new Map<string, { at: number; times: number }>()
+  return clock.every(limits.gossipTendMs, () => {
+    const now = clock.now()
+    const without = new Map<string, Connection>()
+    for (const connection of connections()) {
+      const peer = connection.remotePeer.toString()
+      if (connection.status === 'open' && !inner.streamsOutbound.has(peer)) without.set(peer, connection)
+    }
+    for (const peer of tried.keys()) if (!without.has(peer)) tried.delete(peer)
+    for (const [peer, connection] of without) {
+      const earlier = tried.get(peer)
+      // Seen for the first time: the library is probably opening it just now.
+      if (earlier === undefined) tried.set(peer, { at: now, times: 0 })
+      else if (now - earlier.at >= Math.min(limits.backoffMsMax, limits.gossipTendMs * 2 ** earlier.times)) {
+        tried.set(peer, { at: now, times: earlier.times + 1 })
+        inner.onPeerConnected(connection.remotePeer, connection)
+      }
+    }
+  })
+}

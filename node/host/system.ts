@@ -1,0 +1,41 @@
+/** The real outside: time, randomness and TCP. What the simulator replaces. */
+import { randomBytes } from 'node:crypto'
+import { noise } from '@libp2p/noise'
+import { tcp } from '@libp2p/tcp'
+import { limits } from '../limits.ts'
+import type { Clock, NetworkParts, Random } from '../ports.ts'
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(ms, act) {
+    const timer = setTimeout(act, ms)
+    return { cancel: () => clearTimeout(timer) }
+  },
+  every(ms, act) {
+    const timer = setInterval(act, ms)
+    return { cancel: () => clearInterval(timer) }
+  },
+}
+
+export const systemRandom: Random = {
+  float: () => Math.random(),
+  bytes: (count) => new Uint8Array(randomBytes(count)),
+}
+
+/**
+ * TCP under noise. The prologue is part of the handshake's hash: two sides with different ones cannot decrypt each other's
+ * second message, which costs nothing per byte afterwards.
+ */
+export function systemNetwork(prologue: Uint8Array): NetworkParts {
+  return {
+    transports: [
+      tcp({
+        // Liveness is judged by the friends room; a socket that is only quiet is not closed beneath it.
+        inboundSocketInactivityTimeout: limits.socketIdleMs,
+        outboundSocketInactivityTimeout: limits.socketIdleMs,
+        maxConnections: limits.connectionsMax * 2,
+      }),
+    ],
+    connectionEncrypters: [noise({ prologueBytes: prologue })],
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * Looks over the shoulder of libp2p's transports: counts the bytes of every connection, and tells of handshakes that failed.
+ * Both are seen at one place, the upgrader, which a transport is handed with every dial and every listener.
+ */
+import type { MultiaddrConnection, Transport, Upgrader } from '@libp2p/interface'
+import { limits } from '../limits.ts'
+import type { Clock, NetworkParts } from '../ports.ts'
+
+export interface Traffic {
+  sent: number
+  received: number
+}
+
+export type OnRefused = (address: string, reason: string) => void
+
+export const notOfOurMesh = 'does not share our mesh secret, or is not a Grapevine peer'
+
+export interface Watch {
+  traffic: Traffic
+  onRefused: OnRefused
+}
+
+type TransportFactory = NonNullable<NetworkParts['transports']>[number]
+
+export function watchTransports(factories: readonly TransportFactory[], watch: Watch): TransportFactory[] {
+  return factories.map((factory) => (components) => watched(factory(components), watch))
+}
+
+function watched(transport: Transport, watch: Watch): Transport {
+  const dial = transport.dial.bind(transport)
+  const createListener = transport.createListener.bind(transport)
+  transport.dial = (address, options) => dial(address, { ...options, upgrader: watchUpgrader(options.upgrader, watch) })
+  transport.createListener = (options) =>
+    createListener({ ...options, upgrader: watchUpgrader(options.upgrader, watch) })
+  return transport
+}
+
+function watchUpgrader(upgrader: Upgrader, watch: Watch): Upgrader {
+  // One implementation stands behind both overloads of each method, so its options are passed on untouched.
+  const outbound = upgrader.upgradeOutbound.bind(upgrader) as (c: MultiaddrConnection, o: object) => Promise<never>
+  const inbound = upgrader.upgradeInbound.bind(upgrader) as (c: MultiaddrConnection, o: object) => Promise<never>
+  return {
+    upgradeOutbound: (connection: MultiaddrConnection, options: object) =>
+      upgrade(outbound, connection, options, watch),
+    upgradeInbound: (connection: MultiaddrConnection, options: object) => upgrade(inbound, connection, options, watch),
+    createInboundAbortSignal: (signal) => upgrader.createInboundAbortSignal(signal),
+    getConnectionEncrypters: () => upgrader.getConnectionEncrypters(),
+    getStreamMuxers: () => upgrader.getStreamMuxers(),
+  }
+}
+
+async function upgrade<T>(
+  act: (connection: MultiaddrConnection, options: object) => Promise<T>,
+  connection: MultiaddrConnection,
+  options: object,
+  watch: Watch,
+): Promise<T> {
+  const own = countBytes(connection, watch.traffic)
+  try {
+    return await act(connection, options)
+  } catch (error) {
+    // A side that never said a word is a port probe or a dial that was given up, not a peer of another mesh.
+    const failed = error instanceof Error && error.name === 'EncryptionFailedError'
+    if (failed && own.received > 0) watch.onRefused(connection.remoteAddr.toString(), notOfOurMesh)
+    throw error
+  }
+}
+
+function countBytes(connection: MultiaddrConnection, total: Traffic): Traffic {
+  const own = { sent: 0, received: 0 }
+  const send = connection.send.bind(connection)
+  connection.send = (data) => {
+    own.sent += data.byteLength
+    total.sent += data.byteLength
+    return send(data)
+  }
+  // `onData` is where every implementation hands in what arrived; a 'message' listener would set the connection flowing
+  // before the handshake listens, and lose its first bytes.
+  const receiver = connection as MultiaddrConnection & { onData?: (data: { byteLength: number }) => void }
+  const onData = receiver.onData?.bind(connection)
+  if (onData !== undefined) {
+    receiver.onData = (data) => {
+      own.received += data.byteLength
+      total.received += data.byteLength
+      onData(data)
+    }
+  }
+  return own
+}
+
+/** Tells of one address at most once in `limits.refusedEveryMs`, and remembers a bounded number of them. */
+export function rateLimited(clock: Clock, act: OnRefused): OnRefused {
+  const told = new Map<string, number>()
+  return (address, reason) => {
+    const now = clock.now()
+    // Without the port: the remote side of an inbound connection has another one each time.
+    const host = address.split('/').slice(0, 3).join('/')
+    const last = told.get(host)
+    if (last !== undefined && now - last < limits.refusedEveryMs) return
+    told.delete(host)
+    told.set(host, now)
+    if (told.size > limits.refusedRemembered) told.delete(told.keys().next().value as string)
+    act(address, reason)
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * Every bound in one place: what it guards, and what happens when it is reached.
+ * Numbers marked "guess" were chosen by judgement and wait for a measurement.
+ */
+const KiB = 1024
+const MiB = 1024 * KiB
+const second = 1000
+
+export const limits = {
+  /** A topic name: it stands in every head and card. Longer: `InvalidTopic`. */
+  topicBytesMax: 249,
+  /** One record with key and headers (memory at every carrier). Larger: `RecordTooLarge`. */
+  recordBytesMax: 16 * MiB,
+  /** A record's key. Longer: `RecordTooLarge`. */
+  keyBytesMax: 4 * KiB,
+  /** A record's headers altogether. Larger: `RecordTooLarge`. */
+  headerBytesMax: 64 * KiB,
+  /** Where the sealing of a batch stops (latency, memory). More waits for the next batch. One large record is a batch of its own. */
+  batchBytesMax: 1 * MiB,
+  batchRecordsMax: 10_000,
+  /** A body on the wire or after decompression: one record of the largest size and its framing. Larger: the batch is invalid. */
+  bodyBytesMax: 16 * MiB + 256 * KiB,
+  /** A signed head on the wire. Larger: invalid. */
+  headBytesMax: 1 * KiB,
+  /** Bodies up to this size travel inside the head's gossip message: they cost a copy per mesh link but save a round trip (guess). */
+  inlineBodyBytesMax: 1 * KiB,
+  /** Bodies below this are not worth compressing. */
+  compressBytesMin: 4 * KiB,
+
+  /** What publishes may hold in memory before they are on disk. More: `QueueFull` (publishMany waits instead). */
+  publishQueueBytesMax: 64 * MiB,
+  /** How long a publish waits for its confirmations unless told otherwise. Then `ConfirmTimeout`. */
+  confirmTimeoutMs: 30 * second,
+  /** Batches awaiting confirmation per topic: the sealing of more waits. */
+  unconfirmedBatchesMax: 1_000,
+
+  /** Segment files are closed at this size: the unit that retention drops and recovery scans. */
+  segmentBytesMax: 64 * MiB,
+  /** Bytes in one group commit: bounds the memory and the delay of the first in it. */
+  commitBytesMax: 8 * MiB,
+  /** Bodies kept in memory after storing or reading, for the whole peer: what live readers and fetching friends are served from. */
+  cacheBytesMax: 32 * MiB,
+  /** How long a reader waits at a damaged place for a friend to have the batch before going on without it. */
+  repairWaitMs: 30 * second,
+  /** Feeds known per topic (each costs some 200 B). More: new feeds are refused. */
+  feedsPerTopicMax: 100_000,
+  /** Topics one peer carries. More: asking to carry is refused. */
+  topicsMax: 100_000,
+
+  /** Friends we look for below this, and shed above that. */
+  friendsMin: 4,
+  friendsMax: 8,
+  /** Connections that are refused above this (file descriptors, gossip work). */
+  connectionsMax: 64,
+  /** Friends wanted among the carriers of each topic we carry or publish to: below three, one loss can cut a topic in two. */
+  carrierFriendsMin: 3,
+  /** How often the friend policy looks at its friends; a loss is looked at in the same moment. */
+  friendTickMs: 1 * second,
+  /** Reconnect backoff: doubles from the first to the last, for ever, with jitter. */
+  backoffMsMin: 500,
+  backoffMsMax: 30 * second,
+  dialTimeoutMs: 5 * second,
+  /** How often a random sample of cards is shuffled with a random friend. */
+  shuffleMs: 10 * second,
+  shuffleCards: 32,
+
+  /** A card is renewed this often (longer in large meshes: `cardRenewPerPeerMs` a peer), and forgotten after three missed renewals. */
+  cardRenewMs: 10 * second,
+  cardRenewPerPeerMs: 100,
+  /** A signed card. Topics that do not fit are left out and the card says so. */
+  cardBytesMax: 64 * KiB,
+  /** Cards kept. More: the one heard of longest ago goes. */
+  cardsMax: 10_000,
+  addressesPerCardMax: 16,
+
+  /** One frame of the friends or sync protocol. Larger: the stream is closed and the friend counted as misbehaving. */
+  frameBytesMax: 256 * KiB,
+  /** Bodies are sent in pieces of this size, so that a small frame never waits for a large body. */
+  chunkBytes: 64 * KiB,
+  /**
+   * What may be waiting to be sent to one peer before senders must wait: small enough that a control frame behind it is not late.
+   * A peer that lets control frames pile up beyond ten times this is dropped.
+   */
+  linkBufferBytesMax: 1 * MiB,
+  /** Frames received and not yet handled, per link. More: the stream's window closes and the sender waits. */
+  readAheadBytes: 512 * KiB,
+  /** Streams of one protocol a peer may have open to us: one, and those that are just being replaced. */
+  linkStreamsMax: 8,
+  /** A broken link is opened again after this, doubling up to the second while the other side does not take it. */
+  linkRetryMsMin: 50,
+  linkRetryMsMax: 2 * second,
+
+  /** Handshakes under way from outside, and new ones a second from one address. More: closed unseen. */
+  handshakesMax: 32,
+  handshakesPerSecondMax: 64,
+  /** Dials under way at one time. More wait their turn. */
+  dialsMax: 8,
+  /** A friend that was lost is dialled once more at once, with this little patience, before it counts as gone. */
+  redialMs: 2 * second,
+  /** How long an orderly hang-up may take before the connection is cut. */
+  hangUpMs: 1 * second,
+  /** Streams one connection may have open in each direction (two per protocol are used). More: reset. */
+  streamsPerConnectionMax: 64,
+  /** A stream's receive window grows up to this: throughput x round trip, and memory for a reader that pauses. */
+  windowBytesMax: 4 * MiB,
+  /** A second connection between the same two peers is closed after this; both may have dialled at once. */
+  duplicateMs: 500,
+  /** Round trips are measured this often; a friend of whom nothing at all was heard for `silentMs` is hung up. */
+  pingMs: 5 * second,
+  silentMs: 20 * second,
+  /** A socket without traffic is closed by the system side after this: pings keep a living one busy. */
+  socketIdleMs: 60 * second,
+  /** A refused address is reported this often at most, and so many addresses are remembered for that. */
+  refusedEveryMs: 10 * second,
+  refusedRemembered: 1_000,
+  /** How often the library's notes about peers that are gone are dropped. */
+  peerStoreSweepMs: 60 * second,
+
+  /** One gossipsub message: at most the names of all our topics. Larger: the stream is dropped and opened again. */
+  gossipRpcBytesMax: 8 * MiB,
+  /** What gossipsub may have waiting for one peer (it ignores backpressure). More: the stream is dropped and opened again. */
+  gossipBufferBytesMax: 16 * MiB,
+  /** Memory for one peer's subscriptions, about 1 KiB each; only topics we gossip ourselves count at all. */
+  gossipTopicBytesMax: 128 * MiB,
+  /** How often gossip streams that died are looked for. */
+  gossipTendMs: 1 * second,
+
+  /** Anti-entropy: digests go to each friend this often, and at once on connecting. */
+  digestMs: 2 * second,
+  /** Bytes asked for in one want. */
+  wantBytes: 4 * MiB,
+  /** Wants in flight per feed (pipelining) and altogether. More waits its turn. */
+  wantsPerFeed: 2,
+  wantsMax: 16,
+  /** Wants one friend may have queued here. More: dropped, the friend asks again. */
+  wantsPerFriendMax: 64,
+  /** A want without any progress moves to another friend after this. */
+  stallMs: 3 * second,
+  /** Gossip messages held back until their body is stored. More: ignored, anti-entropy brings them. */
+  pendingHeadsMax: 10_000,
+  /** Forgotten by gossipsub after its message cache turns over (5 heartbeats of 1 s). */
+  pendingHeadMs: 5 * second,
+
+  /** Times on the wire, ms (the year 10889): below what a Date can hold even when a record's delta is added. Larger: invalid. */
+  timeMsMax: 2 ** 48 - 1,
+  /** Public keys kept parsed, with their peer ids (some 1 KiB each). More: the least recently used goes. */
+  identitiesMax: 1_000,
+  /** How far a remote clock may run ahead before our hybrid clock does not follow it. */
+  clockAheadMsMax: 60 * second,
+
+  /** Acknowledged ranges kept above the low-water mark of one feed. More: the subscription waits for the oldest record. */
+  ackRangesMax: 10_000,
+  /** Records delivered to one subscriber and not yet acknowledged. More: delivery waits. */
+  unackedMax: 100_000,
+  /** How often acknowledgements are shared with the other carriers. */
+  cursorShareMs: 1 * second,
+  /** Events kept for a reader of `events()` that does not read. More: the oldest go. */
+  eventsMax: 1_000,
+} as const
