@@ -116,6 +116,13 @@ export const limits = {
   /** How often the library's notes about peers that are gone are dropped. */
   peerStoreSweepMs: 60 * second,
 
+  /** How often the folder of running peers is looked into, and how much of it is read. */
+  rendezvousMs: 1 * second,
+  rendezvousPeersMax: 1_000,
+  rendezvousFileBytesMax: 16 * KiB,
+  /** How often the local network is asked who is there. */
+  multicastMs: 10 * second,
+
   /** One gossipsub message: at most the names of all our topics. Larger: the stream is dropped and opened again. */
   gossipRpcBytesMax: 8 * MiB,
   /** What gossipsub may have waiting for one peer (it ignores backpressure). More: the stream is dropped and opened again. */
@@ -156,4 +163,11 @@ export const limits = {
   cursorShareMs: 1 * second,
   /** Events kept for a reader of `events()` that does not read. More: the oldest go. */
   eventsMax: 1_000,
+
+  /** Bytes on their way through one WebSocket of the local API and not yet dealt with by the reader. More: its sender waits. */
+  apiWindowBytes: 1 * MiB,
+  /** Records in one message of the local API end at about this size, so that acknowledgements never wait long behind them. */
+  apiFrameBytes: 256 * KiB,
+  /** WebSockets open at the local API. More: refused with status 503. */
+  apiSocketsMax: 256,
 } as const

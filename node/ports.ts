@@ -1,0 +1,67 @@
+/**
+ * What a peer takes from outside: time, randomness, disk, network, small state. Production hands in the real ones
+ * (`systemPorts`), the simulator its own. Rooms receive them and use nothing ambient.
+ */
+import type { AbstractLevel } from 'abstract-level'
+import type { Libp2pOptions } from 'libp2p'
+import type { Logger } from 'pino'
+
+export interface Timer {
+  /** Stops it; a second call does nothing. */
+  cancel(): void
+}
+
+export interface Clock {
+  /** Wall clock, milliseconds since 1970. */
+  now(): number
+  /** Calls `act` once, after `ms`. */
+  after(ms: number, act: () => void): Timer
+  /** Calls `act` every `ms` until cancelled. */
+  every(ms: number, act: () => void): Timer
+}
+
+export interface Random {
+  /** Uniform in [0, 1). */
+  float(): number
+  /** `count` random bytes; cryptographically strong in production. */
+  bytes(count: number): Uint8Array
+}
+
+/** An open file. Positions and sizes are bytes. Failures reject with Node's error codes (`ENOSPC`, `EIO`, …). */
+export interface DiskFile {
+  size(): Promise<number>
+  /** Fills `into` from `position`; resolves with the bytes read, fewer only at the end of the file. */
+  read(into: Uint8Array, position: number): Promise<number>
+  /** Writes all pieces one after the other from `position`; rejects when not all could be written. */
+  write(pieces: readonly Uint8Array[], position: number): Promise<void>
+  truncate(size: number): Promise<void>
+  /** Resolves when everything written survives a power cut (fdatasync). */
+  sync(): Promise<void>
+  close(): Promise<void>
+}
+
+/** A tree of folders and files; paths are relative to the peer's data folder, with `/`. */
+export interface Disk {
+  /** Opens for reading and writing, creating the file and its folders where they are missing. */
+  open(path: string): Promise<DiskFile>
+  /** Names in a folder, sorted; none where it does not exist. */
+  list(folder: string): Promise<string[]>
+  /** Removes a file, or a folder with all in it; not an error where it does not exist. */
+  remove(path: string): Promise<void>
+}
+
+/** The small state of a peer: cursors, known peers, marks. Everything in it can be rebuilt. */
+export type StateDb = AbstractLevel<string | Buffer | Uint8Array, string, Uint8Array>
+
+export type NetworkParts = Pick<Libp2pOptions, 'transports' | 'connectionEncrypters'>
+
+export interface Ports {
+  clock: Clock
+  random: Random
+  disk: Disk
+  /** Opens the state database; rejects with `FolderInUse` when another process has it. */
+  openState(): Promise<StateDb>
+  /** Transports and encryption for libp2p; `prologue` is what both sides of a handshake must agree on. */
+  network(prologue: Uint8Array): NetworkParts
+  log: Logger
+}
