@@ -1,0 +1,46 @@
+/**
+ * What to do with a head heard by gossip: pure. `reject` is for what cannot be right whatever we know, and counts against
+ * the friend that passed it on; `ignore` is for what we cannot judge or do not want; both are not passed on.
+ */
+import type { FeedRange } from '../store/store.ts'
+import { headSigned, type SignedHead } from '../wire/head.ts'
+
+export type HeadVerdict =
+  /** We have it: pass it on. */
+  | 'held'
+  /** The body is here and it is next in its feed: store it, then pass it on. */
+  | 'store'
+  /** Fetch up to it from the friend we heard it from, then pass it on. */
+  | 'fetch'
+  /** Fetch it, but do not hold the message back for it: there is too much to fetch before it. */
+  | 'later'
+  | 'ignore'
+  | 'reject'
+
+export interface HeadInput {
+  head: SignedHead
+  topic: string
+  hasBody: boolean
+  range: FeedRange | undefined
+  carried: boolean
+  /** Messages held back already. */
+  pending: number
+}
+
+/** Batches behind a head up to which it is held back until they are here; gossipsub forgets it after some seconds anyway. */
+export const nearBatches = 200
+
+export function judgeHead(
+  { head, topic, hasBody, range, carried, pending }: HeadInput,
+  pendingMax: number,
+): HeadVerdict {
+  const { seq } = head.head
+  if (head.head.topic !== topic || !headSigned(head)) return 'reject'
+  if (!carried || range?.forked) return 'ignore'
+  const last = range?.last ?? 0
+  if (seq < last) return 'held'
+  // Another head at our own tip is a fork: not passed on, but kept as proof by the room that stores.
+  if (seq === last) return Buffer.compare(range?.hash ?? head.hash, head.hash) === 0 ? 'held' : 'store'
+  if (pending >= pendingMax || seq - last > nearBatches) return 'later'
+  return hasBody && seq === last + 1 ? 'store' : 'fetch'
+}

@@ -1,0 +1,156 @@
+/**
+ * Single batches asked for by name: those that damage took out of our logs, and those that may prove a fork.
+ * Few and rare, so one want each, verified by its own signature, tried at one friend after the other.
+ */
+import { checkRange, type ForkProof, forkOf } from '../feed/chain.ts'
+import type { Link } from '../host/link.ts'
+import { limits } from '../limits.ts'
+import type { Clock } from '../ports.ts'
+import type { TopicLog } from '../store/store.ts'
+import type { FeedId, PeerId, TopicName } from '../types.ts'
+import { WireError } from '../wire/error.ts'
+import { encodeFrame, type FrameOf } from '../wire/frame.ts'
+import { type Batch, headSigned, openHead, type SignedHead } from '../wire/head.ts'
+
+interface Asked {
+  log: TopicLog
+  feed: FeedId
+  seq: number
+  peer: PeerId
+  why: 'hole' | 'fork'
+  since: number
+  partial: { head: SignedHead; body: Uint8Array; filled: number } | undefined
+}
+
+export interface RepairOptions {
+  clock: Clock
+  onRepaired(topic: TopicName, feed: FeedId, seq: number): void
+  onFork(log: TopicLog, proof: ForkProof): void
+  friendsOf(topic: TopicName): Link[]
+}
+
+/** Wants of this kind in flight: each may bring a largest body. */
+const askedMax = 8
+/** Their ids begin here, so that they are never those of the scheduler's wants. */
+const firstId = 2 ** 31
+
+export class Repair {
+  readonly #options: RepairOptions
+  readonly #asked = new Map<number, Asked>()
+  /** Whom to ask next for a hole that the friends before did not have. */
+  readonly #turn = new Map<string, number>()
+  #lastId = firstId
+
+  constructor(options: RepairOptions) {
+    this.#options = options
+  }
+
+  /** Asks for what is missing, drops what stalled, and lets readers go on where nobody has it. */
+  tend(log: TopicLog): void {
+    const now = this.#options.clock.now()
+    for (const [id, asked] of this.#asked) if (now - asked.since > limits.stallMs) this.#asked.delete(id)
+    const holes = log.holes()
+    if (holes.length === 0) return
+    const friends = this.#options.friendsOf(log.topic)
+    for (const { feed, seq } of holes) {
+      if (friends.length === 0 || this.#asked.size >= askedMax) break
+      if (this.#isAsked(log, feed, seq)) continue
+      const key = `${feed}/${seq}`
+      const turn = this.#turn.get(key) ?? 0
+      this.#turn.set(key, turn + 1)
+      const link = friends[turn % friends.length]
+      if (link !== undefined) this.#ask(link, log, feed, seq, 'hole')
+    }
+    void log.giveUp(now).catch(() => undefined)
+  }
+
+  /** A friend has another newest head than we have at the same number. */
+  probe(link: Link, log: TopicLog, feed: FeedId, seq: number): void {
+    if (this.#asked.size < askedMax && !this.#isAsked(log, feed, seq)) this.#ask(link, log, feed, seq, 'fork')
+  }
+
+  onLost(peer: PeerId): void {
+    for (const [id, asked] of this.#asked) if (asked.peer === peer) this.#asked.delete(id)
+  }
+
+  /** These take the frames that answer our wants, and say whether it was one. */
+  onBatchFrame(peer: PeerId, frame: FrameOf<'batch'>): boolean {
+    if (frame.id < firstId) return false
+    const asked = this.#asked.get(frame.id)
+    if (asked?.peer !== peer) return true
+    const head = openHead(frame.head)
+    const { seq, bodyBytes, topic } = head.head
+    if (
+      head.feed !== asked.feed ||
+      seq !== asked.seq ||
+      topic !== asked.log.topic ||
+      bodyBytes > limits.bodyBytesMax ||
+      frame.body.length > bodyBytes
+    ) {
+      throw new WireError('a batch that was not asked for')
+    }
+    const body = new Uint8Array(bodyBytes)
+    body.set(frame.body)
+    asked.partial = { head, body, filled: frame.body.length }
+    asked.since = this.#options.clock.now()
+    return true
+  }
+
+  onChunkFrame(peer: PeerId, frame: FrameOf<'chunk'>): boolean {
+    if (frame.id < firstId) return false
+    const asked = this.#asked.get(frame.id)
+    if (asked?.peer !== peer) return true
+    const { partial } = asked
+    if (partial === undefined || partial.filled + frame.body.length > partial.body.length)
+      throw new WireError('a piece of no body')
+    partial.body.set(frame.body, partial.filled)
+    partial.filled += frame.body.length
+    asked.since = this.#options.clock.now()
+    return true
+  }
+
+  onEndFrame(peer: PeerId, frame: FrameOf<'end'>): boolean {
+    if (frame.id < firstId) return false
+    const asked = this.#asked.get(frame.id)
+    if (asked?.peer !== peer) return true
+    this.#asked.delete(frame.id)
+    const { partial } = asked
+    if (partial !== undefined && partial.filled === partial.body.length)
+      void this.#onWhole(asked, partial).catch(() => undefined)
+    return true
+  }
+
+  async #onWhole(asked: Asked, batch: Batch): Promise<void> {
+    const { log, feed, seq, why } = asked
+    if (!headSigned(batch.head)) return
+    if (why === 'fork') {
+      const held = await log.head(feed, seq)
+      const proof = held && forkOf(held, batch.head)
+      if (proof !== undefined) this.#options.onFork(log, proof)
+      return
+    }
+    if (!checkRange(undefined, [batch]).ok || !(await this.#fits(log, batch))) return
+    if (await log.repair(batch)) {
+      this.#turn.delete(`${feed}/${seq}`)
+      this.#options.onRepaired(log.topic, feed, seq)
+    }
+  }
+
+  /** It has to be the one that the batch after it names. */
+  async #fits(log: TopicLog, batch: Batch): Promise<boolean> {
+    const after = await log.head(batch.head.feed, batch.head.head.seq + 1)
+    return after === undefined || Buffer.compare(after.head.prev, batch.head.hash) === 0
+  }
+
+  #isAsked(log: TopicLog, feed: FeedId, seq: number): boolean {
+    for (const asked of this.#asked.values())
+      if (asked.log === log && asked.feed === feed && asked.seq === seq) return true
+    return false
+  }
+
+  #ask(link: Link, log: TopicLog, feed: FeedId, seq: number, why: Asked['why']): void {
+    const id = ++this.#lastId
+    this.#asked.set(id, { log, feed, seq, peer: link.peer, why, since: this.#options.clock.now(), partial: undefined })
+    link.send(encodeFrame({ type: 'want', id, topic: log.topic, feed, from: seq, to: seq, budget: limits.wantBytes }))
+  }
+}

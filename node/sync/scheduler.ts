@@ -1,0 +1,265 @@
+/**
+ * What to fetch from whom: pure, no clock and no IO. Inputs say what friends offer and what arrived;
+ * effects are the wants to send and to cancel.
+ *
+ * 1. A feed has at most `wantsPerFeed` wants in flight, for consecutive ranges, all at one friend:
+ *    so its batches arrive in order, and no batch is asked for twice unless a want stalled.
+ * 2. Among the friends that offer the next batch, the one with the fewest wants in flight is asked; of equals,
+ *    the one that offered first, which is the one the head was heard from.
+ * 3. A want without progress for `stallMs` is cancelled, its friend is passed over for a while, and the range moves on.
+ * 4. A feed is forgotten here as soon as nothing of it is missing, so memory follows what is missing, not what exists.
+ */
+import { limits } from '../limits.ts'
+import type { FeedId, PeerId, TopicName } from '../types.ts'
+
+export type FetchInput =
+  /** `peer` holds base..last of the feed, and everything to `held` is here already. */
+  | { type: 'offered'; peer: PeerId; topic: TopicName; feed: FeedId; base: number; last: number; held: number }
+  /** Everything to `seq` is stored here, wherever it came from. */
+  | { type: 'stored'; topic: TopicName; feed: FeedId; seq: number }
+  /** A want made progress; `seq` is the newest batch that arrived whole, if one did. */
+  | { type: 'progress'; id: number; seq?: number }
+  | { type: 'ended'; id: number; reason: 'done' | 'gone' | 'unknown'; base: number }
+  /** What arrived could not be stored: begin again after `held`. `blame` names the friend that sent it, if it was at fault. */
+  | { type: 'rewound'; topic: TopicName; feed: FeedId; held: number; blame?: PeerId }
+  | { type: 'lost'; peer: PeerId }
+  | { type: 'released'; topic: TopicName }
+  | { type: 'tick' }
+
+export type FetchEffect =
+  | { type: 'want'; id: number; peer: PeerId; topic: TopicName; feed: FeedId; from: number; to: number }
+  | { type: 'cancel'; id: number; peer: PeerId }
+
+interface Offer {
+  base: number
+  last: number
+  /** Not asked before this time. */
+  waitUntil: number
+}
+
+interface Want {
+  id: number
+  peer: PeerId
+  from: number
+  to: number
+  movedAt: number
+}
+
+interface Missing {
+  topic: TopicName
+  feed: FeedId
+  /** Everything to here is stored, or arrived and is being stored. */
+  arrived: number
+  offers: Map<PeerId, Offer>
+  wants: Want[]
+}
+
+/** How long a friend that stalled, or sent what did not verify, is passed over for this feed. */
+const passOverMs = 10 * limits.stallMs
+
+export class FetchScheduler {
+  readonly #missing = new Map<string, Missing>()
+  readonly #wants = new Map<number, Missing>()
+  readonly #load = new Map<PeerId, number>()
+  #lastId = 0
+
+  /** How far each feed of a topic is known to go of which something is missing. */
+  targets(topic: TopicName): Map<FeedId, number> {
+    const targets = new Map<FeedId, number>()
+    for (const missing of this.#missing.values()) {
+      if (missing.topic !== topic) continue
+      for (const offer of missing.offers.values())
+        targets.set(missing.feed, Math.max(targets.get(missing.feed) ?? 0, offer.last))
+    }
+    return targets
+  }
+
+  handle(input: FetchInput, now: number): FetchEffect[] {
+    const effects: FetchEffect[] = []
+    switch (input.type) {
+      case 'offered':
+        this.#onOffered(input, now, effects)
+        break
+      case 'stored':
+        this.#onStored(input, now, effects)
+        break
+      case 'progress':
+        this.#onProgress(input, now)
+        break
+      case 'ended':
+        this.#onEnded(input, now, effects)
+        break
+      case 'rewound':
+        this.#onRewound(input, now, effects)
+        break
+      case 'lost':
+        for (const missing of this.#missing.values()) {
+          missing.offers.delete(input.peer)
+          this.#drop(missing, (want) => want.peer === input.peer)
+        }
+        this.#load.delete(input.peer)
+        this.#evaluateAll(now, effects)
+        break
+      case 'released':
+        for (const missing of [...this.#missing.values()]) {
+          if (missing.topic === input.topic) this.#forget(missing, effects)
+        }
+        break
+      case 'tick':
+        this.#onTick(now, effects)
+        break
+      default:
+        input satisfies never
+    }
+    return effects
+  }
+
+  #onOffered(input: Extract<FetchInput, { type: 'offered' }>, now: number, effects: FetchEffect[]): void {
+    if (input.last <= input.held) return
+    const key = `${input.topic}/${input.feed}`
+    let missing = this.#missing.get(key)
+    if (missing === undefined) {
+      missing = { topic: input.topic, feed: input.feed, arrived: input.held, offers: new Map(), wants: [] }
+      this.#missing.set(key, missing)
+    }
+    missing.arrived = Math.max(missing.arrived, input.held)
+    const known = missing.offers.get(input.peer)
+    if (known === undefined) missing.offers.set(input.peer, { base: input.base, last: input.last, waitUntil: 0 })
+    else {
+      known.base = Math.max(known.base, input.base)
+      known.last = Math.max(known.last, input.last)
+    }
+    this.#evaluate(missing, now, effects)
+  }
+
+  #onStored(input: Extract<FetchInput, { type: 'stored' }>, now: number, effects: FetchEffect[]): void {
+    const missing = this.#missing.get(`${input.topic}/${input.feed}`)
+    if (missing === undefined) return
+    missing.arrived = Math.max(missing.arrived, input.seq)
+    // A range that came another way meanwhile (inline, by an older want) need not come again.
+    for (const want of missing.wants)
+      if (want.to <= input.seq) effects.push({ type: 'cancel', id: want.id, peer: want.peer })
+    this.#drop(missing, (want) => want.to <= input.seq)
+    this.#evaluate(missing, now, effects)
+    if (this.#missing.size > 0 && this.#wants.size < limits.wantsMax) this.#evaluateAll(now, effects)
+  }
+
+  #onProgress(input: Extract<FetchInput, { type: 'progress' }>, now: number): void {
+    const missing = this.#wants.get(input.id)
+    const want = missing?.wants.find((each) => each.id === input.id)
+    if (missing === undefined || want === undefined) return
+    want.movedAt = now
+    if (input.seq !== undefined) missing.arrived = Math.max(missing.arrived, input.seq)
+    // The wants behind it wait for it: its progress is theirs.
+    for (const behind of missing.wants) behind.movedAt = now
+  }
+
+  #onEnded(input: Extract<FetchInput, { type: 'ended' }>, now: number, effects: FetchEffect[]): void {
+    const missing = this.#wants.get(input.id)
+    const want = missing?.wants.find((each) => each.id === input.id)
+    if (missing === undefined || want === undefined) return
+    this.#drop(missing, (each) => each.id === input.id)
+    const offer = missing.offers.get(want.peer)
+    if (offer !== undefined) {
+      if (input.reason === 'gone') offer.base = Math.max(offer.base, input.base)
+      else if (input.reason === 'unknown') missing.offers.delete(want.peer)
+      else if (missing.arrived < want.from) offer.waitUntil = now + passOverMs
+    }
+    this.#evaluate(missing, now, effects)
+    this.#evaluateAll(now, effects)
+  }
+
+  #onRewound(input: Extract<FetchInput, { type: 'rewound' }>, now: number, effects: FetchEffect[]): void {
+    const missing = this.#missing.get(`${input.topic}/${input.feed}`)
+    if (missing === undefined) return
+    for (const want of missing.wants) effects.push({ type: 'cancel', id: want.id, peer: want.peer })
+    this.#drop(missing, () => true)
+    missing.arrived = input.held
+    const blamed = input.blame === undefined ? undefined : missing.offers.get(input.blame)
+    // Without anybody to blame it was our disk: leave it a moment.
+    const passed = blamed === undefined ? missing.offers.values() : [blamed]
+    for (const offer of passed) offer.waitUntil = now + (blamed === undefined ? limits.stallMs : passOverMs)
+    this.#evaluateAll(now, effects)
+  }
+
+  #onTick(now: number, effects: FetchEffect[]): void {
+    for (const missing of this.#missing.values()) {
+      const stalled = missing.wants.find((want) => now - want.movedAt > limits.stallMs)
+      if (stalled === undefined) continue
+      const offer = missing.offers.get(stalled.peer)
+      if (offer !== undefined) offer.waitUntil = now + passOverMs
+      for (const want of missing.wants) effects.push({ type: 'cancel', id: want.id, peer: want.peer })
+      this.#drop(missing, () => true)
+    }
+    this.#evaluateAll(now, effects)
+  }
+
+  #evaluateAll(now: number, effects: FetchEffect[]): void {
+    for (const missing of [...this.#missing.values()]) {
+      if (this.#wants.size >= limits.wantsMax) return
+      this.#evaluate(missing, now, effects)
+    }
+  }
+
+  /** Sends what wants it can for one feed, and forgets the feed when nothing offered is missing. */
+  #evaluate(missing: Missing, now: number, effects: FetchEffect[]): void {
+    while (missing.wants.length < limits.wantsPerFeed && this.#wants.size < limits.wantsMax) {
+      const ahead = missing.wants.at(-1)
+      const next = Math.max(missing.arrived, ahead?.to ?? 0) + 1
+      const chosen = ahead === undefined ? this.#choose(missing, next, now) : this.#again(missing, ahead.peer, next)
+      if (chosen === undefined) break
+      const want: Want = { id: ++this.#lastId, peer: chosen.peer, from: chosen.from, to: chosen.to, movedAt: now }
+      missing.wants.push(want)
+      this.#wants.set(want.id, missing)
+      this.#load.set(want.peer, (this.#load.get(want.peer) ?? 0) + 1)
+      effects.push({
+        type: 'want',
+        id: want.id,
+        peer: want.peer,
+        topic: missing.topic,
+        feed: missing.feed,
+        from: want.from,
+        to: want.to,
+      })
+    }
+    if (missing.wants.length > 0) return
+    for (const [peer, offer] of missing.offers) if (offer.last <= missing.arrived) missing.offers.delete(peer)
+    if (missing.offers.size === 0) this.#missing.delete(`${missing.topic}/${missing.feed}`)
+  }
+
+  #again(missing: Missing, peer: PeerId, next: number): { peer: PeerId; from: number; to: number } | undefined {
+    const offer = missing.offers.get(peer)
+    return offer === undefined || offer.last < next ? undefined : { peer, from: next, to: offer.last }
+  }
+
+  /** Rule 2. Where retention removed `next` everywhere, the friend that goes back furthest is asked from there on. */
+  #choose(missing: Missing, next: number, now: number): { peer: PeerId; from: number; to: number } | undefined {
+    let best: { peer: PeerId; from: number; to: number } | undefined
+    for (const [peer, offer] of missing.offers) {
+      if (offer.last < next || offer.waitUntil > now) continue
+      const from = Math.max(next, offer.base)
+      const better =
+        best === undefined || from < best.from || (from === best.from && this.#loadOf(peer) < this.#loadOf(best.peer))
+      if (better) best = { peer, from, to: offer.last }
+    }
+    return best
+  }
+
+  #loadOf(peer: PeerId): number {
+    return this.#load.get(peer) ?? 0
+  }
+
+  #drop(missing: Missing, which: (want: Want) => boolean): void {
+    for (const want of missing.wants.filter(which)) {
+      this.#wants.delete(want.id)
+      this.#load.set(want.peer, Math.max(0, this.#loadOf(want.peer) - 1))
+    }
+    missing.wants = missing.wants.filter((want) => !which(want))
+  }
+
+  #forget(missing: Missing, effects: FetchEffect[]): void {
+    for (const want of missing.wants) effects.push({ type: 'cancel', id: want.id, peer: want.peer })
+    this.#drop(missing, () => true)
+    this.#missing.delete(`${missing.topic}/${missing.feed}`)
+  }
+}

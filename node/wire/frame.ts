@@ -1,0 +1,232 @@
+/**
+ * The frames of `/grapevine/sync/1` and the announcement that travels by gossip, as protobuf.
+ *
+ *   message Frame { oneof {
+ *     Digest digest = 1;  Frontier frontier = 2;  Buckets buckets = 3;  Want want = 4;
+ *     Batch batch = 5;  Chunk chunk = 6;  End end = 7;  Stored stored = 8;  More more = 9;  Cancel cancel = 10; } }
+ *   message Digest   { bool ask = 1; repeated Print prints = 2; }          // one print a topic; ask: answer for every one of them
+ *   message Print    { string topic = 1; bool held = 2; bytes print = 3; } // 8 bytes, the xor over its feeds
+ *   message Buckets  { string topic = 1; bytes prints = 2; }               // 256 x 8 bytes, by the first byte of the feed id
+ *   message Frontier { string topic = 1; bool answer = 2; bytes buckets = 3; repeated Entry entries = 4; bool more = 5; }
+ *   message Entry    { bytes feed = 1; uint64 base = 2; uint64 last = 3; bytes mark = 4; }
+ *   message Want     { uint32 id = 1; string topic = 2; bytes feed = 3; uint64 from = 4; uint64 to = 5; uint32 budget = 6; }
+ *   message Batch    { uint32 id = 1; bytes head = 2; bytes body = 3; }    // the first piece of the body
+ *   message Chunk    { uint32 id = 1; bytes body = 2; }
+ *   message End      { uint32 id = 1; string reason = 2; uint64 base = 3; }
+ *   message Stored   { string topic = 1; bytes feed = 2; uint64 seq = 3; }
+ *   message More     { uint32 id = 1; uint32 budget = 2; }
+ *   message Cancel   { uint32 id = 1; }
+ *   message Announcement { bytes head = 1; optional bytes body = 2; }
+ *
+ * Whatever does not parse is a `WireError`; unknown fields are skipped so that later versions can add some.
+ */
+import type { FeedId, TopicName } from '../types.ts'
+import { WireError } from './error.ts'
+import { MessageReader, MessageWriter } from './protobuf.ts'
+import { parseTopic } from './topic.ts'
+
+export interface TopicPrint {
+  topic: TopicName
+  held: boolean
+  print: Uint8Array
+}
+
+export interface FrontierEntry {
+  feed: FeedId
+  base: number
+  last: number
+  /** The first 8 bytes of the hash of head `last`. */
+  mark: Uint8Array
+}
+
+export type EndReason = 'done' | 'gone' | 'unknown'
+
+export type Frame =
+  | { type: 'digest'; ask: boolean; prints: TopicPrint[] }
+  | {
+      type: 'frontier'
+      topic: TopicName
+      answer: boolean
+      buckets: Uint8Array
+      entries: FrontierEntry[]
+      more: boolean
+    }
+  | { type: 'buckets'; topic: TopicName; prints: Uint8Array }
+  | { type: 'want'; id: number; topic: TopicName; feed: FeedId; from: number; to: number; budget: number }
+  | { type: 'batch'; id: number; head: Uint8Array; body: Uint8Array }
+  | { type: 'chunk'; id: number; body: Uint8Array }
+  | { type: 'end'; id: number; reason: EndReason; base: number }
+  | { type: 'stored'; topic: TopicName; feed: FeedId; seq: number }
+  | { type: 'more'; id: number; budget: number }
+  | { type: 'cancel'; id: number }
+
+export type FrameOf<T extends Frame['type']> = Extract<Frame, { type: T }>
+
+const kinds = {
+  digest: 1,
+  frontier: 2,
+  buckets: 3,
+  want: 4,
+  batch: 5,
+  chunk: 6,
+  end: 7,
+  stored: 8,
+  more: 9,
+  cancel: 10,
+}
+
+export const bucketCount = 256
+export const markBytes = 8
+
+export function encodeFrame(frame: Frame): Uint8Array {
+  return new MessageWriter().bytes(kinds[frame.type], bodyOf(frame)).finish()
+}
+
+function bodyOf(frame: Frame): Uint8Array {
+  const out = new MessageWriter()
+  switch (frame.type) {
+    case 'digest':
+      out.bool(1, frame.ask)
+      for (const { topic, held, print } of frame.prints)
+        out.bytes(2, new MessageWriter().text(1, topic).bool(2, held).bytes(3, print).finish())
+      break
+    case 'frontier':
+      out.text(1, frame.topic).bool(2, frame.answer).bytes(3, frame.buckets).bool(5, frame.more)
+      for (const { feed, base, last, mark } of frame.entries) {
+        out.bytes(4, new MessageWriter().bytes(1, feedBytes(feed)).int(2, base).int(3, last).bytes(4, mark).finish())
+      }
+      break
+    case 'buckets':
+      out.text(1, frame.topic).bytes(2, frame.prints)
+      break
+    case 'want':
+      out.int(1, frame.id).text(2, frame.topic).bytes(3, feedBytes(frame.feed))
+      out.int(4, frame.from).int(5, frame.to).int(6, frame.budget)
+      break
+    case 'batch':
+      out.int(1, frame.id).bytes(2, frame.head).bytes(3, frame.body)
+      break
+    case 'chunk':
+      out.int(1, frame.id).bytes(2, frame.body)
+      break
+    case 'end':
+      out.int(1, frame.id).text(2, frame.reason).int(3, frame.base)
+      break
+    case 'stored':
+      out.text(1, frame.topic).bytes(2, feedBytes(frame.feed)).int(3, frame.seq)
+      break
+    case 'more':
+      out.int(1, frame.id).int(2, frame.budget)
+      break
+    case 'cancel':
+      out.int(1, frame.id)
+      break
+    default:
+      frame satisfies never
+  }
+  return out.finish()
+}
+
+/** Parses one frame; throws `WireError`. `undefined` for a kind that this version does not know. */
+export function decodeFrame(bytes: Uint8Array): Frame | undefined {
+  const outer = new MessageReader(bytes)
+  const kind = outer.first
+  if (kind === undefined) throw new WireError('empty frame')
+  const decode = decoders[kind]
+  return decode?.(new MessageReader(outer.bytes(kind)))
+}
+
+const decoders: Record<number, (m: MessageReader) => Frame> = {
+  [kinds.digest]: (m) => ({ type: 'digest', ask: m.bool(1), prints: m.all(2).map(printOf) }),
+  [kinds.frontier]: (m) => {
+    const buckets = m.bytes(3)
+    if (buckets.length !== 0 && buckets.length !== bucketCount / 8)
+      throw new WireError('frontier: not a set of buckets')
+    return {
+      type: 'frontier',
+      topic: parseTopicBytes(m.text(1)),
+      answer: m.bool(2),
+      buckets,
+      entries: m.all(4).map(entryOf),
+      more: m.bool(5),
+    }
+  },
+  [kinds.buckets]: (m) => ({
+    type: 'buckets',
+    topic: parseTopicBytes(m.text(1)),
+    prints: m.bytes(2, bucketCount * markBytes),
+  }),
+  [kinds.want]: (m) => {
+    const [from, to] = [m.int(4), m.int(5)]
+    if (from < 1 || to < from) throw new WireError('want: not a range')
+    return {
+      type: 'want',
+      id: m.int(1),
+      topic: parseTopicBytes(m.text(2)),
+      feed: feedOf(m, 3),
+      from,
+      to,
+      budget: m.int(6),
+    }
+  },
+  [kinds.batch]: (m) => ({ type: 'batch', id: m.int(1), head: m.bytes(2), body: m.bytes(3) }),
+  [kinds.chunk]: (m) => ({ type: 'chunk', id: m.int(1), body: m.bytes(2) }),
+  [kinds.end]: (m) => {
+    const reason = m.text(2)
+    return {
+      type: 'end',
+      id: m.int(1),
+      reason: reason === 'done' || reason === 'gone' ? reason : 'unknown',
+      base: m.int(3),
+    }
+  },
+  [kinds.stored]: (m) => ({ type: 'stored', topic: parseTopicBytes(m.text(1)), feed: feedOf(m, 2), seq: m.int(3) }),
+  [kinds.more]: (m) => ({ type: 'more', id: m.int(1), budget: m.int(2) }),
+  [kinds.cancel]: (m) => ({ type: 'cancel', id: m.int(1) }),
+}
+
+function printOf(bytes: Uint8Array): TopicPrint {
+  const m = new MessageReader(bytes)
+  return { topic: parseTopicBytes(m.text(1)), held: m.bool(2), print: m.bytes(3, markBytes) }
+}
+
+function entryOf(bytes: Uint8Array): FrontierEntry {
+  const m = new MessageReader(bytes)
+  const entry = { feed: feedOf(m, 1), base: m.int(2), last: m.int(3), mark: m.bytes(4, markBytes) }
+  if (entry.base < 1 || entry.last < entry.base) throw new WireError('frontier: not a range')
+  return entry
+}
+
+/** What travels by gossip: a signed head, and its body where it is small. */
+export interface Announcement {
+  head: Uint8Array
+  body: Uint8Array | undefined
+}
+
+export function encodeAnnouncement(announcement: Announcement): Uint8Array {
+  const out = new MessageWriter().bytes(1, announcement.head)
+  if (announcement.body !== undefined) out.bytes(2, announcement.body)
+  return out.finish()
+}
+
+/** Throws `WireError`. */
+export function decodeAnnouncement(bytes: Uint8Array): Announcement {
+  const m = new MessageReader(bytes)
+  return { head: m.bytes(1), body: m.has(2) ? m.bytes(2) : undefined }
+}
+
+function feedBytes(feed: FeedId): Uint8Array {
+  return Buffer.from(feed, 'hex')
+}
+
+function feedOf(m: MessageReader, field: number): FeedId {
+  return Buffer.from(m.bytes(field, 16)).toString('hex') as FeedId
+}
+
+function parseTopicBytes(name: string): TopicName {
+  try {
+    return parseTopic(name, { own: true })
+  } catch (cause) {
+    throw new WireError('not a topic name', { cause })
+  }
+}
