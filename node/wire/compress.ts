@@ -68,6 +68,6 @@ function inflate(body: Uint8Array, rawBytes: number): Uint8Array {
     // One byte of room more than needed, or zlib would allocate a second piece to find out that nothing follows.
     return plain(inflateRawSync(body, { maxOutputLength: rawBytes, chunkSize: Math.max(rawBytes + 1, 64) }))
   } catch (cause) {
-    throw new WireError('a body does not decompress', cause)
+    throw new WireError('a body does not decompress', { cause })
   }
 }

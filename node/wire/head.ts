@@ -194,7 +194,7 @@ function decodeHead(encoded: Uint8Array): Head {
     }
     if (r.pos !== r.len) throw new WireError('a head ends inside a field')
   } catch (cause) {
-    throw cause instanceof WireError ? cause : new WireError('a head cannot be read', cause)
+    throw cause instanceof WireError ? cause : new WireError('a head cannot be read', { cause })
   }
   return head
 }
@@ -223,7 +223,7 @@ function splitSigned(bytes: Uint8Array): { encoded: Uint8Array; signature: Uint8
     if (signature.length !== signatureBytes || !canonical) throw new WireError('a signed head has something else in it')
     return { encoded, signature }
   } catch (cause) {
-    throw cause instanceof WireError ? cause : new WireError('a signed head cannot be read', cause)
+    throw cause instanceof WireError ? cause : new WireError('a signed head cannot be read', { cause })
   }
 }
 

@@ -51,7 +51,7 @@ export function publicKeyOf(peer: PeerId): Uint8Array {
     const id = peerIdFromString(peer)
     if (id.type === 'Ed25519' && id.toString() === peer) return new Uint8Array(id.publicKey.raw)
   } catch (cause) {
-    throw new WireError('a peer id cannot be read', cause)
+    throw new WireError('a peer id cannot be read', { cause })
   }
   throw new WireError('a peer id is not that of an Ed25519 key')
 }

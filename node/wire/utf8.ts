@@ -31,7 +31,7 @@ export function readUtf8(from: Buffer, start: number, end: number): string {
   try {
     return decoder.decode(from.subarray(start, end))
   } catch (cause) {
-    throw new WireError('a string is not UTF-8', cause)
+    throw new WireError('a string is not UTF-8', { cause })
   }
 }
 
