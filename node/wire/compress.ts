@@ -14,7 +14,7 @@ export interface PackedBody {
 }
 
 /** Deflate cannot make more of a byte than this many (zlib's technical notes): a head that claims more is lying. */
-export const deflateRatioMax = 1032
+const deflateRatioMax = 1032
 /** Of a run of bodies that do not shrink, at most one in this many is tried. */
 const skipMax = 64
 
