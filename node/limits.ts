@@ -42,6 +42,14 @@ export const limits = {
   cacheBytesMax: 32 * MiB,
   /** How long a reader waits at a damaged place for a friend to have the batch before going on without it. */
   repairWaitMs: 30 * second,
+  /** Batches held in memory until all that belong into one damaged place are here, per topic. More: the place is given up. */
+  repairBytesMax: 32 * MiB,
+  /** Lost batches named at a time, per topic. The others follow when these are repaired. */
+  holesMax: 10_000,
+  /** Segment files open at a time, for the whole peer. More: the one used longest ago is closed. */
+  openFilesMax: 128,
+  /** How much later than its head's time the newest record of a batch may be: where reading from a time must begin earlier (guess). */
+  batchSpanMsMax: 60 * second,
   /** Feeds known per topic (each costs some 200 B). More: new feeds are refused. */
   feedsPerTopicMax: 100_000,
   /** Topics one peer carries. More: asking to carry is refused. */

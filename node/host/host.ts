@@ -8,31 +8,24 @@
  * 4. Two peers that dialled each other at the same moment are left with one connection: the peer with the lower id closes all but the
  *    one both prefer (dialled by the lower id; the oldest of those).
  *
- * Files: `system` the real clock, randomness and network; `transport` counts bytes and sees refused handshakes; `gossipsub` its
+ * Files: `assemble` libp2p and its bounds; `system` the real clock, randomness and network; `transport` counts bytes and sees refused handshakes; `gossipsub` its
  * settings and remedies; `link` long-lived framed streams; `rendezvous` and `mdns` find peers nearby.
  */
-import { createHash } from 'node:crypto'
-import type { GossipSub } from '@chainsafe/libp2p-gossipsub'
-import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
-import { type Identify, identify } from '@libp2p/identify'
-import type { Connection, Libp2p } from '@libp2p/interface'
+import type { Connection } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
-import { type Ping, ping } from '@libp2p/ping'
-import { yamux } from '@libp2p/yamux'
-import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { createLibp2p } from 'libp2p'
+import { multiaddr } from '@multiformats/multiaddr'
 import { GrapevineError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Clock, Ports, Timer } from '../ports.ts'
 import type { PeerId } from '../types.ts'
+import { addressOf, reachable } from './address.ts'
+import { abandon, assemble, type HostLibp2p } from './assemble.ts'
 import { within } from './deadline.ts'
-import { boundedGossipsub, tend } from './gossipsub.ts'
-import { type OnRefused, rateLimited, type Traffic, watchTransports } from './transport.ts'
+import { tend } from './gossipsub.ts'
+import type { OnRefused, Traffic } from './transport.ts'
 
 export type Direction = 'inbound' | 'outbound'
 export type Off = () => void
-
-export type HostLibp2p = Libp2p<{ identify: Identify; ping: Ping; pubsub: GossipSub }>
 
 export interface Host {
   readonly id: PeerId
@@ -85,7 +78,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   }
   const traffic: Traffic = { sent: 0, received: 0 }
   const gossipTopics = new Set<string>()
-  const libp2p = await assemble(options, traffic, gossipTopics)
+  const libp2p = await assemble({ ...options, traffic, gossipTopics })
   try {
     await libp2p.start()
   } catch (error) {
@@ -96,64 +89,6 @@ export async function createHost(options: HostOptions): Promise<Host> {
     throw new GrapevineError('ListenFailed', message, { addresses: [...options.listen] }, error)
   }
   return new Libp2pHost(libp2p, options.ports.clock, gossipTopics, traffic)
-}
-
-/** Stops what had started before the failure; that failure is the one to tell. */
-async function abandon(libp2p: HostLibp2p): Promise<void> {
-  try {
-    await libp2p.stop()
-  } catch {
-    // Half-started parts may not stop cleanly.
-  }
-}
-
-/** What both sides of a handshake must agree on. */
-export function prologueOf(mesh: string): Uint8Array {
-  return Buffer.concat([Buffer.from('grapevine mesh 1\n'), createHash('sha256').update(mesh).digest()])
-}
-
-async function assemble(options: HostOptions, traffic: Traffic, gossipTopics: Set<string>): Promise<HostLibp2p> {
-  const { ports } = options
-  const network = ports.network(prologueOf(options.mesh))
-  const onRefused = rateLimited(ports.clock, options.onRefused)
-  return createLibp2p({
-    start: false,
-    nodeInfo: { name: 'grapevine', userAgent: 'grapevine' },
-    privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
-    addresses: { listen: [...options.listen] },
-    transports: watchTransports(network.transports ?? [], { traffic, onRefused }),
-    ...(network.connectionEncrypters ? { connectionEncrypters: network.connectionEncrypters } : {}),
-    streamMuxers: [
-      yamux({
-        maxInboundStreams: limits.streamsPerConnectionMax,
-        maxOutboundStreams: limits.streamsPerConnectionMax,
-        maxEarlyStreams: limits.streamsPerConnectionMax,
-        streamOptions: {
-          maxStreamWindowSize: limits.windowBytesMax,
-          // A paused reader has at most one window unread: more than that is a peer that ignores the window.
-          maxReadBufferLength: limits.windowBytesMax + limits.frameBytesMax,
-        },
-      }),
-    ],
-    connectionManager: {
-      maxConnections: limits.connectionsMax,
-      maxIncomingPendingConnections: limits.handshakesMax,
-      inboundConnectionThreshold: limits.handshakesPerSecondMax,
-      inboundUpgradeTimeout: limits.dialTimeoutMs,
-      maxParallelDials: limits.dialsMax,
-      maxDialQueueLength: limits.connectionsMax,
-      dialTimeout: limits.dialTimeoutMs,
-      addressDialTimeout: limits.dialTimeoutMs,
-      maxPeerAddrsToDial: limits.addressesPerCardMax,
-    },
-    // A burst delays pongs by seconds: a late pong says nothing about life.
-    connectionMonitor: { pingInterval: limits.pingMs, abortConnectionOnPingFailure: false },
-    services: {
-      identify: identify(),
-      ping: ping({ maxInboundStreams: 4, maxOutboundStreams: 4 }),
-      pubsub: boundedGossipsub(gossipTopics),
-    },
-  }) as Promise<HostLibp2p>
 }
 
 class Libp2pHost implements Host {
@@ -276,34 +211,6 @@ class Libp2pHost implements Host {
       // A record in use is swept the next time.
     }
   }
-}
-
-/** Those of the addresses that can belong to this peer, each naming it. Throws when there is none. */
-function reachable(peer: PeerId, addresses: readonly string[]): Multiaddr[] {
-  const found: Multiaddr[] = []
-  for (const text of addresses.slice(0, limits.addressesPerCardMax)) {
-    const address = addressOf(text)
-    if (address === undefined) continue
-    const named = peerOf(address)
-    if (named === undefined) found.push(address.encapsulate(`/p2p/${peer}`))
-    else if (named === peer) found.push(address)
-  }
-  if (found.length === 0) throw new Error(`no address is known for peer ${peer}`)
-  return found
-}
-
-/** The multiaddr, or undefined where the text is none. */
-export function addressOf(text: string): Multiaddr | undefined {
-  try {
-    return multiaddr(text)
-  } catch {
-    return undefined
-  }
-}
-
-/** The peer a multiaddr names, if it does. */
-export function peerOf(address: Multiaddr): PeerId | undefined {
-  return address.getComponents().findLast((part) => part.name === 'p2p')?.value as PeerId | undefined
 }
 
 function textOf(error: unknown): string {
