@@ -80,6 +80,12 @@ export const limits = {
   /** Cards kept. More: the one heard of longest ago goes. */
   cardsMax: 10_000,
   addressesPerCardMax: 16,
+  /** No card holds longer than this without renewal: three renewals in a mesh of `cardsMax`. Longer: invalid. */
+  cardTtlMsMax: 3_600 * second,
+  /** Changes of what we carry within this time make one new card. */
+  cardCoalesceMs: 50,
+  /** How often expired cards are looked for. */
+  cardSweepMs: 1 * second,
 
   /** One frame of the friends or sync protocol. Larger: the stream is closed and the friend counted as misbehaving. */
   frameBytesMax: 256 * KiB,

@@ -1,0 +1,132 @@
+/**
+ * A running peer, used from another process: the same `Peer` as the one `createPeer` returns, over the local API.
+ * Values go through the codec here and travel as the bytes they are. A lost connection rejects what was waiting on it
+ * with `ApiFailed`; nothing is sent twice, since only the caller knows whether that is right.
+ */
+import { GrapevineError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import { codecOf } from '../topic/codec.ts'
+import type { FriendStatus, Peer, PeerEvent, PeerId, PeerStatus, Topic, TopicOptions, TopicStatus } from '../types.ts'
+import { parseTopic } from '../wire/topic.ts'
+import { Inbox } from './inbox.ts'
+import { type ApiPlace, getJson, lost, openChannel, placeOf } from './remote-socket.ts'
+import { type RemoteOwner, RemoteTopic } from './remote-topic.ts'
+
+export interface ConnectOptions {
+  /** `HOST:PORT` of the peer's local API. */
+  api: string
+  /** What the peer's data folder has in its file `token`. */
+  token: string
+}
+
+/** Connects to a running peer. Throws `ApiFailed` when it does not answer or refuses the token. */
+export async function connectPeer({ api, token }: ConnectOptions): Promise<Peer> {
+  const place = placeOf(api, token)
+  const { id } = await getJson<PeerStatus>(place, '/v1/status')
+  return new RemotePeer(place, id)
+}
+
+class RemotePeer implements Peer, RemoteOwner {
+  readonly id: PeerId
+  readonly place: ApiPlace
+  readonly #work = new Map<Promise<unknown>, (() => void) | undefined>()
+  readonly #open = new Set<{ close(): unknown }>()
+  #state: 'open' | 'draining' | 'closed' = 'open'
+
+  constructor(place: ApiPlace, id: PeerId) {
+    this.place = place
+    this.id = id
+  }
+
+  topic<T = unknown>(name: string, options: TopicOptions = {}): Topic<T> {
+    return new RemoteTopic<T>(this, parseTopic(name), codecOf(options.codec))
+  }
+
+  status(): Promise<PeerStatus> {
+    return this.#get('/v1/status')
+  }
+
+  friends(): Promise<FriendStatus[]> {
+    return this.#get('/v1/friends')
+  }
+
+  topics(): Promise<TopicStatus[]> {
+    return this.#get('/v1/topics')
+  }
+
+  async #get<T>(path: string): Promise<T> {
+    if (this.#state === 'closed') throw closed()
+    return getJson<T>(this.place, path)
+  }
+
+  async *#eventsOf(inbox: Inbox<PeerEvent>, opened: Promise<{ close(): unknown }>): AsyncGenerator<PeerEvent> {
+    try {
+      await opened
+      for (let event = await inbox.take(); event; event = await inbox.take()) yield event
+    } finally {
+      const channel = await opened.catch(() => undefined)
+      channel?.close()
+      if (channel) this.release(channel)
+    }
+  }
+
+  events(): AsyncIterable<PeerEvent> {
+    const inbox = new Inbox<PeerEvent>()
+    const opened = openChannel(this.place, '/v1/events', {
+      onText: (text) => {
+        const event = JSON.parse(text)
+        if (event.type === 'ready') return
+        if (inbox.size >= limits.eventsMax) inbox.dropOldest()
+        inbox.push(event)
+      },
+      onFrame: () => {},
+      onClose: (code) => (code === 1000 ? inbox.end() : inbox.fail(lost('the connection to the local API was lost'))),
+    }).then((channel) => this.adopt(channel))
+    opened.catch(() => {})
+    return this.#eventsOf(inbox, opened)
+  }
+
+  /** Waits for the publishes of this connection, then ends its subscriptions; the peer itself goes on. */
+  async drain(): Promise<void> {
+    if (this.#state === 'open') this.#state = 'draining'
+    await Promise.allSettled(this.#work.keys())
+    await Promise.allSettled([...this.#open].map((open) => open.close()))
+  }
+
+  /** Ends the connections to the peer, which goes on. */
+  async close(): Promise<void> {
+    this.#state = 'closed'
+    for (const end of this.#work.values()) end?.()
+    await Promise.allSettled([...this.#open].map((open) => open.close()))
+    this.#open.clear()
+    await Promise.allSettled(this.#work.keys())
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  assertOpen(): void {
+    if (this.#state !== 'open') throw closed()
+  }
+
+  track<T>(work: Promise<T>, end?: () => void): Promise<T> {
+    const ended = () => this.#work.delete(work)
+    this.#work.set(work, end)
+    work.then(ended, ended)
+    return work
+  }
+
+  adopt<S extends { close(): unknown }>(open: S): S {
+    this.#open.add(open)
+    return open
+  }
+
+  release(closed: { close(): unknown }): void {
+    this.#open.delete(closed)
+  }
+}
+
+function closed(): GrapevineError<'PeerClosed'> {
+  return new GrapevineError('PeerClosed', 'this connection to the peer is closed: open another with connectPeer', {})
+}

@@ -1,0 +1,56 @@
+/** The client's connections: where the API is, how it is asked, and what a lost connection is called. */
+import WebSocket from 'ws'
+import { GrapevineError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import { Channel, type ChannelHandler } from './channel.ts'
+import { errorOf } from './frame.ts'
+
+export interface ApiPlace {
+  /** `http://HOST:PORT`. */
+  url: string
+  token: string
+}
+
+export function placeOf(api: string, token: string): ApiPlace {
+  const url = /^https?:\/\//.test(api) ? api : `http://${api}`
+  if (!URL.canParse(url)) {
+    throw new GrapevineError('InvalidOption', `api ${JSON.stringify(api)} is not HOST:PORT`, { option: 'api' })
+  }
+  return { url: url.replace(/\/+$/, ''), token }
+}
+
+export function lost(what: string, cause?: unknown): GrapevineError<'ApiFailed'> {
+  return new GrapevineError('ApiFailed', `${what}: is the peer still running?`, { status: 0 }, cause)
+}
+
+/** One GET. Rejects with the error the peer answered, or `ApiFailed`. */
+export async function getJson<T>(place: ApiPlace, path: string): Promise<T> {
+  let response: Response
+  try {
+    response = await fetch(place.url + path, { headers: { authorization: `Bearer ${place.token}` } })
+  } catch (error) {
+    throw lost(`the local API at ${place.url} does not answer`, error)
+  }
+  const body: unknown = await response.json().catch(() => undefined)
+  if (!response.ok) throw errorOf(body, response.status)
+  return body as T
+}
+
+/** Opens a WebSocket; its handler hears everything from the first message on. Rejects with `ApiFailed`. */
+export function openChannel(place: ApiPlace, path: string, handler: ChannelHandler): Promise<Channel> {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(place.url.replace(/^http/, 'ws') + path, {
+      headers: { authorization: `Bearer ${place.token}` },
+      perMessageDeflate: false,
+      maxPayload: limits.bodyBytesMax + limits.apiFrameBytes,
+    })
+    const channel = new Channel(socket, handler)
+    socket.on('unexpected-response', (request, response) => {
+      const status = response.statusCode ?? 0
+      request.destroy()
+      reject(new GrapevineError('ApiFailed', `the local API refused the connection with status ${status}`, { status }))
+    })
+    socket.on('error', (error) => reject(lost(`the local API at ${place.url} does not answer`, error)))
+    socket.on('open', () => resolve(channel))
+  })
+}
