@@ -38,8 +38,8 @@ const beginning: Tip = { seq: 0, hash: new Uint8Array(32), nextIndex: 0 }
 /**
  * Judges consecutive batches of one feed that are to follow `tip`. Without a tip they may begin anywhere, since retention may have
  * removed what came before; then nothing vouches for what the first says of its predecessor. Cheap checks first: bodies are hashed
- * only when the heads connect and the last one is signed. That signature speaks for all heads, not for the signature
- * bytes that came with the others.
+ * only when the heads connect and the last one is signed. That signature speaks for all heads before it and for their signatures,
+ * since `prev` hashes both: only the author can have put an unsigned head into the chain.
  */
 export function checkRange(tip: Tip | undefined, batches: readonly Batch[]): RangeVerdict {
   const first = batches[0]

@@ -1,6 +1,8 @@
 /**
  * The signed header of a batch. Knowing a feed's newest head is knowing all there is to fetch: each names the hash of
- * the one before, so its signature vouches for the whole chain behind it.
+ * the one before, so its signature vouches for the whole chain behind it. That hash covers the signature of the one before as
+ * well: otherwise whoever passes a range on could spoil the signatures that are not looked at, and those who stored it would
+ * later be blamed for serving a head that is not signed.
  *
  *     message SignedHead {          message Head {
  *       bytes head = 1;               bytes  author = 1;       // 32
@@ -10,7 +12,7 @@
  *                                     uint64 seq = 5;          // from 1
  *                                     uint32 count = 6;        // records
  *                                     uint64 firstIndex = 7;   // of its first record in the feed
- *                                     bytes  prev = 8;         // 32, sha-256 of the Head before; zeros for seq 1
+ *                                     bytes  prev = 8;         // 32, sha-256 of the SignedHead before; zeros for seq 1
  *                                     bytes  bodyHash = 9;     // 32, sha-256 of the body as sent
  *                                     uint32 bodyBytes = 10;
  *                                     uint32 rawBytes = 11;    // after decompression
@@ -66,7 +68,7 @@ export interface SignedHead {
   readonly head: Head
   /** What is stored and sent. */
   readonly bytes: Uint8Array
-  /** Sha-256 of the head without its signature: what the next head names as `prev`. */
+  /** Sha-256 of `bytes`, signature included: what the next head names as `prev`. */
   readonly hash: Uint8Array
   readonly feed: FeedId
   readonly author: PeerId
@@ -133,7 +135,7 @@ export function openHead(bytes: Uint8Array): SignedHead {
   const wrong = wrongWith(head)
   if (wrong !== undefined) throw new WireError(wrong)
   const feed = feedIdOf(head.author, head.topic, head.started, head.nonce)
-  return { head, bytes: own, hash: sha256(encoded), feed, author: peerIdOf(head.author) }
+  return { head, bytes: own, hash: sha256(own), feed, author: peerIdOf(head.author) }
 }
 
 const verdicts = new WeakMap<SignedHead, boolean>()

@@ -83,7 +83,7 @@ test('a signed head has exactly these bytes', () => {
     hexOf(bytes).slice(-128),
     'd1e907dc1e62dd3a2514570e1ad1209104a7d7bdce92e79003953896b0c96a1fda6d7cf05f988f11b003bda1637576057a51519af9b99c2b7aeff86b766f3b0b',
   )
-  assert.is(hexOf(hash), '1777405dda80e17a8b00ad0b966364532694f5fbed4e2b0aca14f7d0471da5e9')
+  assert.is(hexOf(hash), 'c2d0a81c3798134f33ff8b2a730eb093d11621f8aea23eed64b1b38e37528925')
   assert.is(feed, '5a69f8757c9a1eb9d3454bd98cbe6818')
   assert.is(author, '12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB')
 })
