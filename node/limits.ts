@@ -58,6 +58,38 @@ export const limits = {
   /** Friends we look for below this, and shed above that. */
   friendsMin: 4,
   friendsMax: 8,
+  /** A friend is not shed sooner (measuring it takes a few pings), and these many of the nearest are kept. */
+  friendshipMsMin: 10 * second,
+  friendsNear: 3,
+  /** Connections left to others who dial us: we do not dial above the maximum less these. */
+  connectionsSpare: 16,
+  /** A peer met by chance is tried this often, and one that was lost this often. */
+  trialMs: 30 * second,
+  lostTrialMs: 5 * second,
+  /** A friend that said goodbye is not dialled before this. */
+  byeMs: 30 * second,
+  /** A connection on which the friends protocol does not open is hung up after this. */
+  acquaintMs: 15 * second,
+  /** Peers in backoff that are remembered. More: the oldest may be tried sooner. */
+  backoffsMax: 10_000,
+  /** Hashes kept for the rings of carriers. More: computed again. */
+  ringHashesMax: 100_000,
+  /** Addresses of peers remembered over a restart. More: the one heard of longest ago goes. */
+  rememberedMax: 256,
+  /** How often they are written, when there is news. */
+  rememberMs: 2 * second,
+  /** Entries of one digest of cards. More: the frame is malformed; larger digests take several. */
+  digestEntriesMax: 4_096,
+  /** News of cards within this time is passed on in one frame. */
+  cardSpreadMs: 100,
+  /** On meeting, so many cards are sent unasked; a larger mesh sends a digest first. */
+  meetingCards: 32,
+  /** Violations of a protocol within `misbehaviourMs` after which a peer is hung up, and how long it then stays out. */
+  misbehavioursMax: 5,
+  misbehaviourMs: 60 * second,
+  banMs: 300 * second,
+  /** Peers whose violations are remembered. More: the oldest are forgiven. */
+  offendersMax: 1_000,
   /** Connections that are refused above this (file descriptors, gossip work). */
   connectionsMax: 64,
   /** Friends wanted among the carriers of each topic we carry or publish to: below three, one loss can cut a topic in two. */

@@ -1,0 +1,175 @@
+/**
+ * What a log holds, in memory: rows in arrival order, feeds, segments and damaged places. No IO; every change is whole
+ * before anybody else runs.
+ */
+import { limits } from '../limits.ts'
+import type { FeedId } from '../types.ts'
+import type { SignedHead } from '../wire/head.ts'
+import { type FeedTip, HeldFeed } from './held.ts'
+import { type Row, Rows } from './rows.ts'
+
+export interface Segment {
+  /** Consecutive in a log, as long as it is open. */
+  readonly id: number
+  readonly path: string
+  readonly firstOffset: number
+  bytes: number
+  /** Time of the newest batch, ms. */
+  newest: number
+}
+
+/** A place whose batches are lost, between two that are not. */
+export interface Region {
+  readonly segment: Segment
+  readonly position: number
+  readonly length: number
+  readonly offset: number
+  /** Offset of what follows. */
+  readonly nextOffset: number
+  /** At the end of its segment, where what was lost may have been longer. */
+  readonly tail: boolean
+  /** When it was found, ms. */
+  readonly since: number
+  /** Its bytes are kept aside. */
+  readonly saved: boolean
+}
+
+export interface Place {
+  segment: Segment
+  position: number
+  length: number
+  offset: number
+  head: SignedHead
+}
+
+export class Arrival {
+  readonly rows = new Rows()
+  readonly feeds = new Map<FeedId, HeldFeed>()
+  readonly forked = new Set<FeedId>()
+  segments: Segment[] = []
+  /** By offset. */
+  regions: Region[] = []
+  endOffset = 0
+  records = 0
+  readonly #numbered: HeldFeed[] = []
+  readonly #now: () => number
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  get startOffset(): number {
+    return this.segments[0]?.firstOffset ?? this.endOffset
+  }
+
+  get bytes(): number {
+    return this.segments.reduce((sum, segment) => sum + segment.bytes, 0)
+  }
+
+  segment(row: number): Segment {
+    return this.segments[this.rows.segment(row) - this.segments[0]!.id]!
+  }
+
+  /** Begins a feed; `tip.floor` is the lowest number it ought to have here. */
+  begin(tip: FeedTip): HeldFeed {
+    const feed = new HeldFeed(this.#numbered.length, tip)
+    feed.forked = this.forked.has(tip.id)
+    this.#numbered.push(feed)
+    this.feeds.set(tip.id, feed)
+    return feed
+  }
+
+  /** Adds a batch at the end; `floor` is the lowest number its feed ought to have here, should it begin with this. */
+  add(place: Place, floor = 1): void {
+    const { head, feed: id, author } = place.head
+    if (!this.feeds.has(id)) {
+      const { seq, prev: hash, firstIndex: nextIndex, started } = head
+      this.begin({ id, floor, last: seq - 1, hash, nextIndex, author, started })
+    }
+    this.feeds.get(id)!.put(place.head, this.rows.push(this.#rowOf(place)))
+    this.endOffset = place.offset + head.count
+  }
+
+  /** Puts what was lost in one region back between its neighbours. */
+  insert(places: readonly Place[]): void {
+    const at = this.rows.find(places[0]!.offset)
+    this.rows.insert(
+      at,
+      places.map((place) => this.#rowOf(place)),
+    )
+    for (const feed of this.feeds.values()) feed.renumber(at, places.length)
+    places.forEach((place, i) => {
+      this.feeds.get(place.head.feed)!.put(place.head, at + i)
+    })
+  }
+
+  /** Takes out a batch that turned out to be damaged. */
+  lose(row: number, saved: boolean): Region {
+    const lost = this.rows.get(row)
+    const region: Region = {
+      segment: this.segment(row),
+      position: lost.position,
+      length: lost.length,
+      offset: lost.firstOffset,
+      nextOffset: lost.firstOffset + lost.count,
+      tail: false,
+      since: this.#now(),
+      saved,
+    }
+    const feed = this.#numbered[lost.feed]!
+    const seq = feed.seqOf(row)
+    if (seq !== undefined) feed.clear(seq)
+    this.rows.remove(row)
+    for (const other of this.feeds.values()) other.renumber(row + 1, -1)
+    this.records -= lost.count
+    this.addRegion(region)
+    return region
+  }
+
+  addRegion(region: Region): void {
+    this.regions = [...this.regions, region].sort((a, b) => a.offset - b.offset)
+  }
+
+  removeRegion(region: Region): void {
+    this.regions = this.regions.filter((other) => other !== region)
+  }
+
+  /** Forgets the oldest `count` segments; returns the feeds of which something went. */
+  dropSegments(count: number): HeldFeed[] {
+    const kept = this.segments[count]!
+    let row = this.rows.first
+    for (; row < this.rows.end && this.rows.segment(row) < kept.id; row++) this.records -= this.rows.get(row).count
+    this.segments = this.segments.slice(count)
+    this.regions = this.regions.filter(({ segment }) => segment.id >= kept.id)
+    this.rows.dropBefore(row)
+    return [...this.feeds.values()].filter((feed) => feed.dropBefore(row))
+  }
+
+  holes(): { feed: FeedId; seq: number }[] {
+    const holes: { feed: FeedId; seq: number }[] = []
+    for (const [feed, held] of this.feeds) {
+      if (holes.length >= limits.holesMax) break
+      for (const seq of held.holes(limits.holesMax - holes.length)) holes.push({ feed, seq })
+    }
+    return holes
+  }
+
+  #rowOf({ segment, position, length, offset, head }: Place): Row {
+    // A publisher's clock that runs ahead must not keep a segment for ever.
+    const time = Math.min(head.head.time, this.#now())
+    segment.newest = Math.max(segment.newest, time)
+    this.records += head.head.count
+    const { number } = this.feeds.get(head.feed)!
+    const { count } = head.head
+    return {
+      segment: segment.id,
+      position,
+      length,
+      headBytes: head.bytes.length,
+      feed: number,
+      count,
+      firstOffset: offset,
+      time,
+    }
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * A log's damaged places in one pair of hands: discovery while reading, repair in place, giving up. One step at a time;
+ * appending goes on meanwhile.
+ */
+import { limits } from '../limits.ts'
+import type { FeedId } from '../types.ts'
+import type { Batch } from '../wire/head.ts'
+import type { Arrival, Place, Region } from './arrival.ts'
+import { fill, fits, keepAside, runsAt, writeVoid } from './damage.ts'
+import { frameBytes, frameOf } from './frame.ts'
+import type { LogParts } from './log.ts'
+import { storageError } from './tail.ts'
+
+export interface MendingEffects {
+  /** Appends batches at the end, whatever their numbers. */
+  append(batches: readonly Batch[]): Promise<void>
+  onChange(): void
+}
+
+export class Mending {
+  readonly #parts: LogParts
+  readonly #arrival: Arrival
+  readonly #effects: MendingEffects
+  /** Batches for holes, until everything that belongs with them is here, by feed and number. */
+  readonly #hands = new Map<string, Batch>()
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(parts: LogParts, arrival: Arrival, effects: MendingEffects) {
+    this.#parts = parts
+    this.#arrival = arrival
+    this.#effects = effects
+  }
+
+  holes(): { feed: FeedId; seq: number }[] {
+    return this.#arrival.holes().filter(({ feed, seq }) => !this.#hands.has(handKey(feed, seq)))
+  }
+
+  repair(batch: Batch): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const { feed, head } = batch.head
+      const held = this.#arrival.feeds.get(feed)
+      if (held === undefined || head.seq < held.floor || head.seq > held.last || held.row(head.seq) !== undefined)
+        return false
+      if (!held.reaches(head.seq)) return false
+      this.#hands.set(handKey(feed, head.seq), batch)
+      await this.#settle()
+      return true
+    })
+  }
+
+  giveUp(now: number): Promise<number> {
+    return this.#inTurn(async () => {
+      const old = this.#arrival.regions.filter(({ since }) => now - since >= limits.repairWaitMs)
+      for (const region of old) await this.#abandon(region)
+      if (old.length > 0) {
+        this.#effects.onChange()
+        await this.#settle()
+      }
+      return old.length
+    })
+  }
+
+  /** Marks the batch at this offset as damaged, found so when it was read. */
+  lose(offset: number): Promise<void> {
+    return this.#inTurn(async () => {
+      const { topic, disk, folder, files, onDamage } = this.#parts
+      const row = this.#arrival.rows.find(offset)
+      if (row === this.#arrival.rows.end || this.#arrival.rows.firstOffset(row) !== offset) return
+      const { position, length } = this.#arrival.rows.get(row)
+      const segment = this.#arrival.segment(row)
+      const saved = await files
+        .use(segment.path, (file) => keepAside(disk, folder, { segment, position, length }, file))
+        .catch(() => false)
+      const now = this.#arrival.rows.find(offset)
+      if (this.#arrival.rows.firstOffset(now) !== offset) return
+      this.#arrival.lose(now, saved)
+      onDamage({ type: 'damage-found', topic, file: segment.path, position, bytes: length, kind: 'damaged' })
+      this.#effects.onChange()
+    })
+  }
+
+  /** Resolves when nothing is under way. */
+  async idle(): Promise<void> {
+    await this.#last
+  }
+
+  /** Puts what is at hand where it belongs: back into its place, or at the end when it has none any more. */
+  async #settle(): Promise<void> {
+    for (const region of [...this.#arrival.regions]) {
+      const batches = fill(region, this.#readyFor(region))
+      if (batches !== undefined) await this.#putBack(region, batches)
+    }
+    if (this.#handBytes() > limits.repairBytesMax) {
+      for (const region of [...this.#arrival.regions]) await this.#abandon(region)
+      this.#effects.onChange()
+    }
+    const homeless = new Map(this.#hands)
+    for (const region of this.#arrival.regions) {
+      for (const batch of this.#readyFor(region, true).flat()) {
+        if (fits(region, batch)) homeless.delete(handKey(batch.head.feed, batch.head.head.seq))
+      }
+    }
+    if (homeless.size === 0) return
+    const batches = [...homeless.values()].sort((a, b) => a.head.head.seq - b.head.head.seq)
+    try {
+      await this.#effects.append(batches)
+    } finally {
+      // If that failed they are holes again, to be fetched when the disk has recovered.
+      for (const key of homeless.keys()) this.#hands.delete(key)
+    }
+    this.#tellRepaired(batches)
+  }
+
+  /** For each run that may be in the region, what is at hand: without a gap from its beginning, or all of it. */
+  #readyFor(region: Region, all = false): Batch[][] {
+    if (this.#hands.size === 0) return []
+    return runsAt(this.#arrival, region, limits.holesMax).map(({ feed, first, last }) => {
+      const ready: Batch[] = []
+      for (let seq = first; seq <= last; seq++) {
+        const batch = this.#hands.get(handKey(feed, seq))
+        if (batch !== undefined) ready.push(batch)
+        else if (!all) break
+      }
+      return ready
+    })
+  }
+
+  async #putBack(region: Region, batches: readonly Batch[]): Promise<void> {
+    const { segment } = region
+    const places: Place[] = []
+    const pieces: Uint8Array[] = []
+    let { position, offset } = region
+    for (const batch of batches) {
+      const length = frameBytes(batch)
+      places.push({ segment, position, length, offset, head: batch.head })
+      pieces.push(...frameOf(batch, offset))
+      position += length
+      offset += batch.head.head.count
+    }
+    await this.#parts.files
+      .use(segment.path, async (file) => {
+        await file.write(pieces, region.position)
+        await file.sync()
+      })
+      .catch((error) => {
+        throw storageError(error, segment.path)
+      })
+    // Retention may have dropped the segment meanwhile, and the region with it.
+    if (!this.#arrival.regions.includes(region)) return
+    segment.bytes = Math.max(segment.bytes, position)
+    this.#arrival.removeRegion(region)
+    this.#arrival.insert(places)
+    for (const { head } of batches) this.#hands.delete(handKey(head.feed, head.head.seq))
+    this.#tellRepaired(batches)
+    this.#effects.onChange()
+  }
+
+  #tellRepaired(batches: readonly Batch[]): void {
+    const { topic, onDamage } = this.#parts
+    for (const { head } of batches) onDamage({ type: 'damage-repaired', topic, feed: head.feed, seq: head.head.seq })
+  }
+
+  /** Readers go on without what was there. */
+  async #abandon(region: Region): Promise<void> {
+    const { topic, files, onDamage } = this.#parts
+    const { segment, position, length } = region
+    this.#arrival.removeRegion(region)
+    onDamage({ type: 'damage-lost', topic, file: segment.path, bytes: length })
+    // Never over bytes that are not kept; then the place is found again at the next opening, as when this write fails.
+    if (!region.saved) return
+    const written = await files
+      .use(segment.path, (file) => writeVoid(file, region))
+      .then(
+        () => true,
+        () => false,
+      )
+    if (written && region.tail) segment.bytes = position
+  }
+
+  #handBytes(): number {
+    let bytes = 0
+    for (const batch of this.#hands.values()) bytes += frameBytes(batch)
+    return bytes
+  }
+
+  #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(act)
+    this.#last = turn.catch(() => {})
+    return turn
+  }
+}
+
+function handKey(feed: FeedId, seq: number): string {
+  return `${feed}/${seq}`
+}

@@ -1,0 +1,109 @@
+/** Reading a segment file from its beginning: frames that hold, and the places between them that do not. */
+import type { DiskFile } from '../ports.ts'
+import type { SignedHead } from '../wire/head.ts'
+import {
+  batchMagicBytes,
+  type FrameHeader,
+  fileHeaderBytes,
+  frameHeaderBytes,
+  frameHolds,
+  isFileHeader,
+  paddingOf,
+  readFrameHeader,
+} from './frame.ts'
+
+export type Found =
+  | { kind: 'batch'; position: number; length: number; offset: number; head: SignedHead }
+  /** Nothing that is wanted any more, but offsets that are taken. */
+  | { kind: 'void'; position: number; length: number; offset: number; records: number }
+  | { kind: 'padding'; position: number; length: number }
+  | { kind: 'bad'; position: number; length: number }
+
+/**
+ * Reads the head of a frame whose crc holds; undefined when it does not belong here. `resumed`: what lies before it is
+ * damaged, so that it may be part of some larger body, put there on purpose.
+ */
+export type Accept = (header: FrameHeader, frame: Uint8Array, resumed: boolean) => SignedHead | undefined
+
+const windowBytes = 1024 * 1024
+/** The bytes batch and void frames begin with. */
+const magicBytes = batchMagicBytes.subarray(0, 3)
+
+/** Yields what lies in the file, without gaps, from position 0 (a good file header is not yielded). */
+export async function* scanSegment(file: DiskFile, size: number, accept: Accept): AsyncGenerator<Found> {
+  const scan = new Scan(file, size, accept)
+  let position = fileHeaderBytes
+  if (!isFileHeader(await scan.bytes(0, fileHeaderBytes))) {
+    position = await scan.resume(0)
+    yield { kind: 'bad', position: 0, length: position }
+  }
+  let resumed = position !== fileHeaderBytes
+  while (position < size) {
+    const found = (await scan.frameAt(position, resumed)) ?? (await scan.paddingAt(position))
+    resumed = found === undefined
+    const next = found ?? { kind: 'bad', position, length: (await scan.resume(position + 1)) - position }
+    yield next
+    position += next.length
+  }
+}
+
+class Scan {
+  readonly #file: DiskFile
+  readonly #size: number
+  readonly #accept: Accept
+  #window = new Uint8Array(0)
+  #start = 0
+
+  constructor(file: DiskFile, size: number, accept: Accept) {
+    this.#file = file
+    this.#size = size
+    this.#accept = accept
+  }
+
+  /** A view, good until the next call; shorter at the end of the file. */
+  async bytes(position: number, length: number): Promise<Uint8Array> {
+    const end = Math.min(position + length, this.#size)
+    if (position < this.#start || end > this.#start + this.#window.length) {
+      this.#window = new Uint8Array(Math.max(0, Math.min(Math.max(length, windowBytes), this.#size - position)))
+      this.#start = position
+      const read = await this.#file.read(this.#window, position)
+      this.#window = this.#window.subarray(0, read)
+    }
+    return this.#window.subarray(position - this.#start, end - this.#start)
+  }
+
+  async frameAt(position: number, resumed: boolean): Promise<Found | undefined> {
+    const header = readFrameHeader(await this.bytes(position, frameHeaderBytes))
+    if (header === undefined || position + header.length > this.#size) return undefined
+    const { length, firstOffset: offset } = header
+    if (header.kind === 'void') return { kind: 'void', position, length, offset, records: header.headBytes }
+    const frame = await this.bytes(position, length)
+    if (!frameHolds(frame, header)) return undefined
+    const head = this.#accept(header, frame, resumed)
+    return head && { kind: 'batch', position, length, offset, head }
+  }
+
+  async paddingAt(position: number): Promise<Found | undefined> {
+    const length = paddingOf(await this.bytes(position, frameHeaderBytes))
+    if (length === 0) return undefined
+    const ends = position + length === this.#size || (await this.frameAt(position + length, false)) !== undefined
+    return ends ? { kind: 'padding', position, length } : undefined
+  }
+
+  /** The next place from `from` on where a whole frame is; the end of the file if there is none. */
+  async resume(from: number): Promise<number> {
+    for (let position = from; position < this.#size; ) {
+      const bytes = await this.bytes(position, windowBytes)
+      const at = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(magicBytes)
+      if (at < 0) {
+        // The magic may lie across the end of what was read.
+        position += Math.max(1, bytes.length - magicBytes.length + 1)
+        continue
+      }
+      position += at
+      if ((await this.frameAt(position, true)) !== undefined) return position
+      position++
+    }
+    return this.#size
+  }
+}

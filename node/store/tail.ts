@@ -1,0 +1,112 @@
+/**
+ * The end of a log, where frames are written. A failed write leaves nothing behind: the file is cut back to where it
+ * was good, and where even that fails, or a sync failed (what the kernel then holds is anybody's guess), the segment is
+ * never written again and the next write begins a new one.
+ */
+import { GrapevineError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import type { Disk, DiskFile } from '../ports.ts'
+import type { Arrival, Segment } from './arrival.ts'
+import type { OpenFiles } from './files.ts'
+import { segmentPath } from './folder.ts'
+import { fileHeader, fileHeaderBytes } from './frame.ts'
+
+export class Tail {
+  readonly #disk: Disk
+  readonly #files: OpenFiles
+  readonly #folder: string
+  readonly #arrival: Arrival
+  #sealed = false
+
+  constructor(disk: Disk, files: OpenFiles, folder: string, arrival: Arrival) {
+    this.#disk = disk
+    this.#files = files
+    this.#folder = folder
+    this.#arrival = arrival
+  }
+
+  /** Makes `bytes` of frames durable at the end; rejects with `StorageFull` or `StorageFailed`. */
+  async write(frames: readonly Uint8Array[], bytes: number): Promise<{ segment: Segment; position: number }> {
+    const current = this.#arrival.segments.at(-1)
+    const fits = current !== undefined && current.bytes + bytes <= limits.segmentBytesMax
+    if (current !== undefined && !this.#sealed && (fits || this.#arrival.endOffset === current.firstOffset)) {
+      return this.#extend(current, frames, bytes)
+    }
+    const segment = await this.#begin((current?.id ?? 0) + 1, frames, bytes)
+    this.#arrival.segments = [...this.#arrival.segments, segment]
+    this.#sealed = false
+    return { segment, position: fileHeaderBytes }
+  }
+
+  async #extend(segment: Segment, frames: readonly Uint8Array[], bytes: number) {
+    const position = segment.bytes
+    await this.#files
+      .use(segment.path, (file) => writeOrCut(file, frames, position))
+      .catch((error: WriteFailure) => {
+        this.#sealed = !error.clean
+        throw storageError(error.cause ?? error, segment.path)
+      })
+    segment.bytes += bytes
+    return { segment, position }
+  }
+
+  async #begin(id: number, frames: readonly Uint8Array[], bytes: number): Promise<Segment> {
+    const firstOffset = this.#arrival.endOffset
+    const path = segmentPath(this.#folder, firstOffset)
+    try {
+      await this.#files.use(path, async (file) => {
+        // What an earlier attempt may have left here.
+        await file.truncate(0)
+        await writeOrCut(file, [fileHeader(), ...frames], 0)
+      })
+    } catch (error) {
+      this.#files.forget(path)
+      await this.#disk.remove(path).catch(() => {})
+      throw storageError((error as Error).cause ?? error, path)
+    }
+    return { id, path, firstOffset, bytes: fileHeaderBytes + bytes, newest: 0 }
+  }
+}
+
+/** `clean`: the file is as it was before the write. */
+class WriteFailure extends Error {
+  readonly clean: boolean
+
+  constructor(clean: boolean, cause: unknown) {
+    super('a write failed', { cause })
+    this.clean = clean
+  }
+}
+
+async function writeOrCut(file: DiskFile, pieces: readonly Uint8Array[], position: number): Promise<void> {
+  let synced = true
+  try {
+    await file.write(pieces, position)
+    synced = false
+    await file.sync()
+  } catch (cause) {
+    const cut = await file
+      .truncate(position)
+      .then(() => file.sync())
+      .then(
+        () => true,
+        () => false,
+      )
+    throw new WriteFailure(synced && cut, cause)
+  }
+}
+
+/** What a failing disk becomes for callers. */
+export function storageError(cause: unknown, path: string): GrapevineError<'StorageFull' | 'StorageFailed'> {
+  if (cause instanceof GrapevineError) return cause as GrapevineError<'StorageFull' | 'StorageFailed'>
+  const code = (cause as NodeJS.ErrnoException | undefined)?.code
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new GrapevineError(
+      'StorageFull',
+      `The disk is full at ${path}. Free some space, or lower retention; what is stored stays readable.`,
+      { path },
+      cause,
+    )
+  }
+  return new GrapevineError('StorageFailed', `The disk failed at ${path}: ${String(cause)}`, { path }, cause)
+}
