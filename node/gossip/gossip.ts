@@ -10,7 +10,7 @@ import { type GossipSub, type GossipsubMessage, TopicValidatorResult } from '@ch
 import type { Host } from '../host/host.ts'
 import { limits } from '../limits.ts'
 import type { Clock, Timer } from '../ports.ts'
-import type { TopicLog } from '../store/store.ts'
+import type { TopicLog } from '../store/topic-log.ts'
 import type { Sync } from '../sync/sync.ts'
 import type { FeedId, PeerId, TopicName } from '../types.ts'
 import { WireError } from '../wire/error.ts'

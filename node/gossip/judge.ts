@@ -2,7 +2,7 @@
  * What to do with a head heard by gossip: pure. `reject` is for what cannot be right whatever we know, and counts against
  * the friend that passed it on; `ignore` is for what we cannot judge or do not want; both are not passed on.
  */
-import type { FeedRange } from '../store/store.ts'
+import type { FeedRange } from '../store/topic-log.ts'
 import { headSigned, type SignedHead } from '../wire/head.ts'
 
 export type HeadVerdict =

@@ -2,7 +2,7 @@
  * Comparing frontiers cheaply: pure. A feed's mark is the start of the hash of its newest head, so it says which feed, how far, and which
  * branch of a fork; a print is the xor of marks, over a topic or over the feeds of one of 256 buckets (first byte of the feed id).
  */
-import type { FeedRange } from '../store/store.ts'
+import type { FeedRange } from '../store/topic-log.ts'
 import type { FeedId } from '../types.ts'
 import { bucketCount, type FrontierEntry, markBytes } from '../wire/frame.ts'
 

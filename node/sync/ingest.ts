@@ -7,7 +7,7 @@
  */
 import { checkRange, type ForkProof, forkOf, type RangeFault, type Tip } from '../feed/chain.ts'
 import { limits } from '../limits.ts'
-import type { TopicLog } from '../store/store.ts'
+import type { TopicLog } from '../store/topic-log.ts'
 import type { FeedId, PeerId } from '../types.ts'
 import { type Batch, headSigned } from '../wire/head.ts'
 
@@ -18,7 +18,9 @@ export interface IngestEvents {
   onBad(source: PeerId, reason: string): void
   /** Fetching has to begin again after what is stored; `source` is to blame, or our own disk. */
   onRewind(log: TopicLog, feed: FeedId, source: PeerId | undefined): void
-  onFork(log: TopicLog, proof: ForkProof, source: PeerId): void
+  onFork(log: TopicLog, proof: ForkProof): void
+  /** `source` may hold another batch under this number than we do. */
+  onSuspect(log: TopicLog, feed: FeedId, seq: number, source: PeerId): void
   onStorageError(log: TopicLog, error: unknown): void
 }
 
@@ -93,7 +95,7 @@ export class Ingest {
       await log.append(good)
       this.#events.onStored(log, feed, good)
     }
-    if (bad !== undefined) await this.#reject(log, feed, bad.arrival, bad.reason)
+    if (bad !== undefined) this.#reject(log, feed, bad.arrival, bad.reason)
     return bad === undefined
   }
 
@@ -114,22 +116,12 @@ export class Ingest {
     return { good: [], bad: { arrival: run[verdict.at] as Arrival, reason: verdict.reason } }
   }
 
-  /** A signed batch that does not continue the chain we hold is a fork, not a mistake of whoever passed it on. */
-  async #reject(log: TopicLog, feed: FeedId, arrival: Arrival, reason: RangeFault): Promise<void> {
+  #reject(log: TopicLog, feed: FeedId, arrival: Arrival, reason: RangeFault): void {
     const { head } = arrival.batch
-    if (reason === 'chain' && headSigned(head)) {
-      const before = await log.head(feed, head.head.seq - 1)
-      if (before !== undefined) {
-        this.#events.onFork(log, { feed, seq: head.head.seq - 1, a: before, b: head }, arrival.source)
-        return
-      }
-    }
-    if (reason === 'order') {
-      this.#events.onRewind(log, feed, undefined)
-      return
-    }
-    this.#events.onBad(arrival.source, `sent a batch that does not verify (${reason})`)
-    this.#events.onRewind(log, feed, arrival.source)
+    // Signed, and yet not a continuation of what we hold: its author wrote another batch before it. That one is the proof.
+    if (reason === 'chain' && headSigned(head)) this.#events.onSuspect(log, feed, head.head.seq - 1, arrival.source)
+    else if (reason !== 'order') this.#events.onBad(arrival.source, `sent a batch that does not verify (${reason})`)
+    this.#events.onRewind(log, feed, reason === 'order' ? undefined : arrival.source)
   }
 
   /** What we hold already, again: the same, or the proof of a fork. */
@@ -138,7 +130,7 @@ export class Ingest {
     const held = await log.head(head.feed, head.head.seq)
     if (held === undefined || Buffer.compare(held.hash, head.hash) === 0) return
     const proof = forkOf(held, head)
-    if (proof !== undefined) this.#events.onFork(log, proof, arrival.source)
+    if (proof !== undefined) this.#events.onFork(log, proof)
     else this.#events.onBad(arrival.source, 'sent a batch whose signature does not verify')
   }
 }

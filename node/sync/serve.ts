@@ -4,7 +4,7 @@
  */
 import type { Link } from '../host/link.ts'
 import { limits } from '../limits.ts'
-import type { TopicLog } from '../store/store.ts'
+import type { TopicLog } from '../store/topic-log.ts'
 import type { TopicName } from '../types.ts'
 import { type EndReason, encodeFrame, type FrameOf } from '../wire/frame.ts'
 import type { Batch } from '../wire/head.ts'

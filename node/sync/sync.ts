@@ -20,7 +20,7 @@ import type { Host } from '../host/host.ts'
 import { type Link, type Links, links } from '../host/link.ts'
 import { limits } from '../limits.ts'
 import type { Clock, Random, Timer } from '../ports.ts'
-import type { TopicLog } from '../store/store.ts'
+import type { TopicLog } from '../store/topic-log.ts'
 import type { FeedId, PeerId, TopicName } from '../types.ts'
 import { WireError } from '../wire/error.ts'
 import {
@@ -113,6 +113,10 @@ export class Sync {
         this.#fetch.input({ type: 'rewound', topic: log.topic, feed, held, ...(blame && { blame }) })
       },
       onFork: (log, proof) => void this.#onFork(log, proof),
+      onSuspect: (log, feed, seq, source) => {
+        const link = linkOf(source)
+        if (link !== undefined) this.#repair.probe(link, log, feed, seq)
+      },
       onStorageError: (log, error) => options.events.onStorageError(log.topic, error),
     })
     this.#fetch = new Fetch({
@@ -208,12 +212,12 @@ export class Sync {
     const done = () =>
       asked.every((friend) => friend.answered.has(topic) || !friend.link.open) &&
       (level === 'heard' || this.#fetch.targets(topic).size === 0)
-    await this.#until(done, timeoutMs)
+    await this.until(done, timeoutMs)
   }
 
   /** Resolves when a friend is linked, or after `timeoutMs`. */
   async linked(timeoutMs: number): Promise<void> {
-    await this.#until(() => this.#friends.size > 0, timeoutMs)
+    await this.until(() => this.#friends.size > 0, timeoutMs)
   }
 
   async close(): Promise<void> {
@@ -224,7 +228,8 @@ export class Sync {
     this.#wake()
   }
 
-  #until(done: () => boolean, timeoutMs: number): Promise<void> {
+  /** Resolves when `done` holds, looked at whenever a friend says something, or after `timeoutMs`. */
+  until(done: () => boolean, timeoutMs: number): Promise<void> {
     if (done()) return Promise.resolve()
     return new Promise((resolve) => {
       const finish = () => {

@@ -1,0 +1,225 @@
+/**
+ * Which topics this peer takes part in, and why. A topic is held as `own` when it was only published to here, and
+ * carried when somebody here subscribes, was told to carry it, or when we are one of its keepers.
+ *
+ * Keepers: of the live peers, the `keep` ranked highest for a topic carry it, whoever subscribes, so that enough copies exist;
+ * everybody computes the same ranking, nobody asks. A keeper that is outranked lets go only when `keep` friends that rank higher
+ * hold the very same frontier, and only where nothing else makes it carry the topic.
+ */
+import type { Friends } from '../friends/friends.ts'
+import type { Gossip } from '../gossip/gossip.ts'
+import { limits } from '../limits.ts'
+import type { Clock, StateDb, Timer } from '../ports.ts'
+import type { Presence } from '../presence/presence.ts'
+import type { Store } from '../store/store.ts'
+import type { RetentionRule, TopicLog } from '../store/topic-log.ts'
+import type { Sync } from '../sync/sync.ts'
+import type { PeerId, TopicName, TopicStatus } from '../types.ts'
+
+export type CarryReason = TopicStatus['because'][number]
+
+export interface CarrierOptions {
+  me: PeerId
+  store: Store
+  sync: Sync
+  gossip: Gossip
+  presence: Presence
+  friends: Friends
+  clock: Clock
+  keep: number
+  retention: RetentionRule
+  onCarrying(topic: TopicName, because: CarryReason): void
+  onReleased(topic: TopicName): void
+}
+
+interface Taken {
+  log: TopicLog
+  because: Map<CarryReason, number>
+  /** Carriers wanted among friends. */
+  need: number
+  /** Published to in this run: never removed. */
+  published: boolean
+}
+
+const keeperCheckMs = 2_000
+const markPrefix = 'carry/'
+
+export class Carrier {
+  readonly #options: CarrierOptions
+  readonly #taken = new Map<TopicName, Taken>()
+  readonly #opening = new Map<TopicName, Promise<Taken>>()
+  readonly #timer: Timer
+  #checkSoon: Timer | undefined
+  readonly #offs: (() => void)[]
+  #closed = false
+
+  constructor(options: CarrierOptions) {
+    this.#options = options
+    this.#timer = options.clock.every(keeperCheckMs, () => this.#check())
+    this.#offs = [
+      options.presence.onChange(() => this.#soon()),
+      options.friends.onCarryRequest((peer, topic) => this.#onCarryRequest(peer, topic)),
+    ]
+  }
+
+  /** Takes up what is on disk: carried again for the reasons of before, otherwise offered to others as it is. */
+  async resume(db: StateDb): Promise<void> {
+    const carried = new Set<string>()
+    for await (const key of db.keys({ gte: markPrefix, lt: `${markPrefix}\uffff` }))
+      carried.add(key.slice(markPrefix.length))
+    for (const topic of this.#options.store.topics()) {
+      if (carried.has(topic)) await this.carry(topic, 'keeper')
+      else await this.hold(topic)
+    }
+  }
+
+  /** The topic's log, offered to others but not filled by them. */
+  async hold(topic: TopicName): Promise<TopicLog> {
+    return (await this.#take(topic)).log
+  }
+
+  async carry(topic: TopicName, because: CarryReason): Promise<TopicLog> {
+    const taken = await this.#take(topic)
+    const first = taken.because.size === 0
+    taken.because.set(because, (taken.because.get(because) ?? 0) + 1)
+    if (first && !this.#closed) {
+      this.#options.sync.hold(taken.log, 'carry')
+      this.#options.gossip.carry(taken.log)
+      await this.#options.store.state.put(`${markPrefix}${topic}`, new Uint8Array(0))
+      this.#tellPresence()
+      this.#tellNeeds()
+      this.#options.onCarrying(topic, because)
+    }
+    return taken.log
+  }
+
+  /** One reason less; what is carried for no reason is still kept until its keepers have it (`#check`). */
+  drop(topic: TopicName, because: CarryReason): void {
+    const taken = this.#taken.get(topic)
+    if (taken === undefined) return
+    const left = (taken.because.get(because) ?? 0) - 1
+    if (left > 0) taken.because.set(because, left)
+    else taken.because.delete(because)
+    // Until those who are to keep it are known to have it, we stand in for them.
+    if (taken.because.size === 0) taken.because.set('keeper', 1)
+  }
+
+  /** We publish to this topic and want so many carriers among our friends; asks for some where nobody carries it yet. */
+  seek(topic: TopicName, need: number): void {
+    const taken = this.#taken.get(topic)
+    if (taken === undefined) return
+    const wanted = Math.max(limits.carrierFriendsMin, need)
+    if (!taken.published || taken.need < wanted) {
+      taken.published = true
+      taken.need = Math.max(taken.need, wanted)
+      this.#tellNeeds()
+    }
+    const holders = this.#options.sync.holders(topic)
+    if (holders.length >= need) return
+    for (const peer of this.#options.presence.keepersOf(topic, this.#options.keep)) {
+      if (peer === this.#options.me) void this.carryAsKeeper(topic)
+      else if (!holders.includes(peer)) this.#options.friends.requestCarry(peer, topic)
+    }
+  }
+
+  async carryAsKeeper(topic: TopicName): Promise<void> {
+    if (this.#closed || this.#taken.get(topic)?.because.has('keeper')) return
+    await this.carry(topic, 'keeper').catch(() => undefined)
+  }
+
+  isCarried(topic: TopicName): boolean {
+    return (this.#taken.get(topic)?.because.size ?? 0) > 0
+  }
+
+  taken(): IterableIterator<[TopicName, Readonly<Taken>]> {
+    return this.#taken.entries()
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#timer.cancel()
+    this.#checkSoon?.cancel()
+    for (const off of this.#offs) off()
+    await Promise.allSettled(this.#opening.values())
+  }
+
+  async #take(topic: TopicName): Promise<Taken> {
+    const known = this.#taken.get(topic)
+    if (known !== undefined) return known
+    const opening =
+      this.#opening.get(topic) ??
+      this.#options.store.open(topic).then((log) => {
+        const taken: Taken = { log, because: new Map(), need: limits.carrierFriendsMin, published: false }
+        this.#taken.set(topic, taken)
+        this.#opening.delete(topic)
+        if (!this.#closed) this.#options.sync.hold(log, 'own')
+        return taken
+      })
+    this.#opening.set(topic, opening)
+    return opening.finally(() => this.#opening.delete(topic))
+  }
+
+  #tellPresence(): void {
+    const carried = [...this.#taken].filter(([, taken]) => taken.because.size > 0)
+    this.#options.presence.setTopics(carried.map(([topic]) => topic))
+  }
+
+  #tellNeeds(): void {
+    const needs = new Map<TopicName, number>()
+    for (const [topic, taken] of this.#taken)
+      if (taken.because.size > 0 || taken.published) needs.set(topic, taken.need)
+    this.#options.friends.setNeeds(needs)
+  }
+
+  #onCarryRequest(_peer: PeerId, topic: TopicName): void {
+    if (this.#taken.size < limits.topicsMax && this.#isKeeper(topic)) void this.carryAsKeeper(topic)
+  }
+
+  #isKeeper(topic: TopicName): boolean {
+    return this.#options.presence.keepersOf(topic, this.#options.keep).includes(this.#options.me)
+  }
+
+  /** Presence changed: look soon, once for many changes. */
+  #soon(): void {
+    this.#checkSoon ??= this.#options.clock.after(200, () => {
+      this.#checkSoon = undefined
+      this.#check()
+    })
+  }
+
+  #check(): void {
+    for (const topic of this.#options.presence.topics()) {
+      if (this.#taken.size < limits.topicsMax && this.#isKeeper(topic)) void this.carryAsKeeper(topic)
+    }
+    for (const [topic, taken] of this.#taken) {
+      if (taken.because.size === 1 && taken.because.has('keeper') && this.#mayRelease(topic, taken))
+        void this.#release(topic, taken)
+    }
+    void this.#retain()
+  }
+
+  #mayRelease(topic: TopicName, taken: Taken): boolean {
+    if (taken.published || this.#isKeeper(topic)) return false
+    const keepers = new Set(this.#options.presence.keepersOf(topic, this.#options.keep))
+    const level = this.#options.sync.level(topic).filter((peer) => keepers.has(peer))
+    return level.length >= this.#options.keep
+  }
+
+  async #release(topic: TopicName, taken: Taken): Promise<void> {
+    this.#taken.delete(topic)
+    this.#options.gossip.release(topic)
+    this.#options.sync.release(topic)
+    this.#tellPresence()
+    this.#tellNeeds()
+    await this.#options.store.state.del(`${markPrefix}${topic}`)
+    await taken.log.close()
+    await this.#options.store.remove(topic)
+    this.#options.onReleased(topic)
+  }
+
+  async #retain(): Promise<void> {
+    const { retention, clock } = this.#options
+    if (retention.maxAgeMs === undefined && retention.maxBytes === undefined) return
+    for (const { log } of this.#taken.values()) await log.retain(retention, clock.now()).catch(() => undefined)
+  }
+}

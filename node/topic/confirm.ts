@@ -1,0 +1,100 @@
+/**
+ * Which of our batches are on how many other disks, and who waits for that. Only what a peer says of itself counts, on a
+ * connection whose encryption proves who it is: a friend cannot confirm for others.
+ */
+import { GrapevineError } from '../errors.ts'
+import type { Clock, Timer } from '../ports.ts'
+import type { FeedId, PeerId } from '../types.ts'
+
+/** How many other peers a publish asked for: a number, or what makes sense now. */
+export type Confirm = number | 'auto'
+
+interface Waiting {
+  feed: FeedId
+  seq: number
+  confirm: Confirm
+  timeoutMs: number
+  timer: Timer | undefined
+  resolve(copies: number): void
+  reject(error: GrapevineError): void
+}
+
+export class Confirmations {
+  readonly #clock: Clock
+  readonly #autoNeed: () => number
+  /** By feed and peer: the newest of our batches that it has. */
+  readonly #have = new Map<FeedId, Map<PeerId, number>>()
+  readonly #waiting = new Set<Waiting>()
+
+  /** `autoNeed` says what `auto` means now. */
+  constructor(clock: Clock, autoNeed: () => number) {
+    this.#clock = clock
+    this.#autoNeed = autoNeed
+  }
+
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  copies(feed: FeedId, seq: number): number {
+    let copies = 0
+    for (const have of this.#have.get(feed)?.values() ?? []) if (have >= seq) copies++
+    return copies
+  }
+
+  /** Resolves with the copies there are as soon as they are enough; rejects with `ConfirmTimeout`. */
+  wait(feed: FeedId, seq: number, confirm: Confirm, timeoutMs: number): Promise<number> {
+    const copies = this.copies(feed, seq)
+    if (copies >= this.#need(confirm)) return Promise.resolve(copies)
+    return new Promise((resolve, reject) => {
+      const waiting: Waiting = { feed, seq, confirm, timeoutMs, timer: undefined, resolve, reject }
+      waiting.timer = this.#clock.after(timeoutMs, () => this.#onTimeout(waiting))
+      this.#waiting.add(waiting)
+    })
+  }
+
+  onConfirmed(peer: PeerId, feed: FeedId, seq: number): void {
+    const peers = this.#have.get(feed) ?? new Map<PeerId, number>()
+    this.#have.set(feed, peers)
+    if ((peers.get(peer) ?? 0) >= seq) return
+    peers.set(peer, seq)
+    this.recheck()
+  }
+
+  /** What `auto` means may have changed. */
+  recheck(): void {
+    for (const waiting of this.#waiting) {
+      const copies = this.copies(waiting.feed, waiting.seq)
+      if (copies < this.#need(waiting.confirm)) continue
+      this.#end(waiting)
+      waiting.resolve(copies)
+    }
+  }
+
+  close(): void {
+    for (const waiting of this.#waiting) {
+      this.#end(waiting)
+      waiting.reject(
+        new GrapevineError('PeerClosed', 'the peer was closed before the record was confirmed; it is on this disk', {}),
+      )
+    }
+  }
+
+  #need(confirm: Confirm): number {
+    return confirm === 'auto' ? this.#autoNeed() : confirm
+  }
+
+  #onTimeout(waiting: Waiting): void {
+    const { feed, seq, timeoutMs } = waiting
+    const wanted = this.#need(waiting.confirm)
+    const copies = this.copies(feed, seq)
+    this.#end(waiting)
+    const message = `${copies} of ${wanted} other peers have the record on disk after ${timeoutMs} ms. It is stored here and stays on its way; \`status\` and \`topics\` show who carries the topic`
+    waiting.reject(new GrapevineError('ConfirmTimeout', message, { wanted, copies, timeoutMs, feed, seq }))
+  }
+
+  #end(waiting: Waiting): void {
+    waiting.timer?.cancel()
+    this.#waiting.delete(waiting)
+  }
+}

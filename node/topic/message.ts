@@ -1,0 +1,74 @@
+/** A delivered record: reads what it shows out of the batch when asked, so that what nobody looks at costs nothing. */
+import type { FeedId, Headers, Message, PeerId, TopicName } from '../types.ts'
+import type { SignedHead } from '../wire/head.ts'
+import type { RecordBatch } from '../wire/record.ts'
+import type { Codec } from './codec.ts'
+
+/** What the records of one delivered batch share. */
+export interface Delivery {
+  head: SignedHead
+  records: RecordBatch
+  /** Offset of the batch's first record. */
+  offset: number
+  codec: Codec
+  ack(feed: FeedId, index: number): Promise<void>
+}
+
+export class DeliveredMessage<T> implements Message<T> {
+  readonly #delivery: Delivery
+  readonly #at: number
+
+  constructor(delivery: Delivery, at: number) {
+    this.#delivery = delivery
+    this.#at = at
+  }
+
+  get topic(): TopicName {
+    return this.#delivery.head.head.topic
+  }
+
+  /** Throws `CodecFailed` where the bytes are not what the topic's codec says. */
+  get value(): T {
+    return this.#delivery.codec.decode(this.#delivery.records.value(this.#at)) as T
+  }
+
+  get key(): string | undefined {
+    return this.#delivery.records.key(this.#at)
+  }
+
+  get headers(): Headers {
+    return this.#delivery.records.headers(this.#at)
+  }
+
+  get time(): number {
+    return this.#delivery.head.head.time + this.#delivery.records.timeDelta(this.#at)
+  }
+
+  get publisher(): PeerId {
+    return this.#delivery.head.author
+  }
+
+  get feed(): FeedId {
+    return this.#delivery.head.feed
+  }
+
+  get seq(): number {
+    return this.#delivery.head.head.seq
+  }
+
+  get index(): number {
+    return this.#delivery.head.head.firstIndex + this.#at
+  }
+
+  get id(): string {
+    return `${this.feed}/${this.index}`
+  }
+
+  get offset(): number {
+    return this.#delivery.offset + this.#at
+  }
+
+  ack(): Promise<void> {
+    return this.#delivery.ack(this.feed, this.index)
+  }
+}

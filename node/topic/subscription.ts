@@ -1,0 +1,188 @@
+/**
+ * A reader of one topic on this peer: a position in the arrival log that only moves forward, and a cursor that says what is not wanted
+ * (acknowledged before, published before it began). Live and historic records come the same way, out of the log; a slow reader is simply
+ * further back. At a damaged place it waits until friends have repaired it, or the log has given it up.
+ */
+import { limits } from '../limits.ts'
+import type { TopicLog } from '../store/topic-log.ts'
+import type { FeedId, Message, Subscription } from '../types.ts'
+import { expandBody } from '../wire/compress.ts'
+import { WireError } from '../wire/error.ts'
+import type { Batch, SignedHead } from '../wire/head.ts'
+import { openRecords, type RecordBatch } from '../wire/record.ts'
+import type { Codec } from './codec.ts'
+import type { Cursor } from './cursor.ts'
+import { DeliveredMessage, type Delivery } from './message.ts'
+
+/** What a subscription reads with; settled once it has found its place. */
+export interface Reading {
+  log: TopicLog
+  cursor: Cursor
+  /** Where in the arrival log to begin. */
+  offset: number
+  /** Acknowledges durably; undefined for a subscription without a name. */
+  ack: ((feed: FeedId, index: number) => Promise<void>) | undefined
+}
+
+export class TopicSubscription<T> implements Subscription<T> {
+  readonly ready: Promise<void>
+  readonly #reading: Promise<Reading>
+  readonly #codec: Codec
+  readonly #onClose: () => Promise<void>
+  readonly #signal: AbortSignal | undefined
+  #offset = 0
+  #off: (() => void) | undefined
+  #wake: (() => void) | undefined
+  #changed = false
+  #closed = false
+  #closing: Promise<void> | undefined
+  #unacked = 0
+
+  constructor(reading: Promise<Reading>, codec: Codec, signal: AbortSignal | undefined, onClose: () => Promise<void>) {
+    this.#codec = codec
+    this.#onClose = onClose
+    this.#signal = signal
+    this.#reading = reading.then((found) => {
+      this.#offset = found.offset
+      this.#off = found.log.onChange(() => this.#notify())
+      if (this.#closed) this.#off()
+      return found
+    })
+    this.ready = this.#reading.then(() => undefined)
+    // Whoever does not look at `ready` hears of the failure by iterating.
+    this.ready.catch(() => undefined)
+    if (signal?.aborted) void this.close()
+    signal?.addEventListener('abort', this.#onAbort)
+  }
+
+  batches(): AsyncIterable<Message<T>[]> {
+    return {
+      [Symbol.asyncIterator]: () => ({ next: () => this.#nextResult(), return: () => this.#return<Message<T>[]>() }),
+    }
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Message<T>> {
+    let batch: Message<T>[] = []
+    let at = 0
+    return {
+      next: async () => {
+        while (at >= batch.length) {
+          const result = await this.#nextResult()
+          if (result.done) return result
+          batch = result.value
+          at = 0
+        }
+        return { done: false, value: batch[at++] as Message<T> }
+      },
+      return: () => this.#return<Message<T>>(),
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  readonly #onAbort = () => void this.close()
+
+  async #close(): Promise<void> {
+    this.#closed = true
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+    this.#off?.()
+    this.#notify()
+    await this.#reading.catch(() => undefined)
+    await this.#onClose()
+  }
+
+  async #return<V>(): Promise<IteratorResult<V, undefined>> {
+    await this.close()
+    return { done: true, value: undefined }
+  }
+
+  async #nextResult(): Promise<IteratorResult<Message<T>[], undefined>> {
+    const reading = await this.#reading
+    while (!this.#closed) {
+      this.#changed = false
+      const messages = this.#unacked < limits.unackedMax ? await this.#read(reading) : undefined
+      if (this.#closed) break
+      if (messages === undefined) await this.#change()
+      else if (messages.length > 0) {
+        if (reading.ack !== undefined) this.#unacked += messages.length
+        return { done: false, value: messages }
+      }
+    }
+    return { done: true, value: undefined }
+  }
+
+  /** What is wanted of the next batch; undefined when there is none yet. */
+  async #read({ log, cursor, ack }: Reading): Promise<Message<T>[] | undefined> {
+    const at = await log.at(this.#offset)
+    if (at === undefined || 'damaged' in at) return undefined
+    const { head, body } = at.batch
+    const { seq, firstIndex, count } = head.head
+    // A batch that holds the offset we begin with, or one that a reader was in the middle of.
+    const skipped = Math.max(0, this.#offset - at.offset)
+    this.#offset = at.offset + count
+    if (cursor.coversBatch(head.feed, seq, firstIndex, count)) {
+      cursor.done(head.feed, firstIndex, firstIndex + count)
+      return []
+    }
+    const records = recordsOf({ head, body })
+    if (records === undefined) return []
+    const delivery: Delivery = {
+      head,
+      records,
+      offset: at.offset,
+      codec: this.#codec,
+      ack: (feed, index) => this.#ack(ack, feed, index),
+    }
+    const messages: Message<T>[] = []
+    for (let i = skipped; i < count; i++) {
+      if (this.#wanted(cursor, head, records, i)) messages.push(new DeliveredMessage<T>(delivery, i))
+    }
+    return messages
+  }
+
+  #wanted(cursor: Cursor, head: SignedHead, records: RecordBatch, i: number): boolean {
+    if (cursor.isDone(head.feed, head.head.firstIndex + i)) return false
+    // Of a feed that was there when the subscription began, the cursor knows the exact place; the time is for the others.
+    return cursor.since === 0 || cursor.knowsStart(head.feed) || head.head.time + records.timeDelta(i) >= cursor.since
+  }
+
+  #ack(ack: Reading['ack'], feed: FeedId, index: number): Promise<void> {
+    if (ack === undefined) return Promise.resolve()
+    this.#unacked--
+    if (this.#unacked === limits.unackedMax - 1) this.#notify()
+    return ack(feed, index)
+  }
+
+  #notify(): void {
+    this.#changed = true
+    this.#wake?.()
+  }
+
+  async #change(): Promise<void> {
+    if (this.#changed) return
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve
+    })
+    this.#wake = undefined
+  }
+}
+
+/** Signed by its author and yet not a record batch: nobody can read it, and nobody is held up by it. */
+function recordsOf({ head, body }: Batch): RecordBatch | undefined {
+  try {
+    const records = openRecords(expandBody(head.head, body), head.head.count)
+    // Finds each record once, so that nothing malformed surfaces in the application's hands.
+    for (let i = 0; i < records.count; i++) records.timeDelta(i)
+    return records
+  } catch (error) {
+    if (error instanceof WireError) return undefined
+    throw error
+  }
+}

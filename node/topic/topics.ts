@@ -1,0 +1,281 @@
+/**
+ * Topics: publishing with confirmation, subscriptions, cursors.
+ *
+ * Promises: G1 (a publish resolves when the record is on our disk and on as many others as were asked for: `confirm`, `publisher`), G2 (a
+ * subscription gets every record from its start on, until acknowledged: `subscription`, `cursor`, `cursors`), G3 within a feed (the arrival log
+ * has each feed in order). `carrier` decides what is carried here and why.
+ *
+ * A record's way: `topic` encodes -> `publisher` seals, stores, announces -> gossip and sync bring it to other peers' logs -> `subscription`
+ * reads it there and here.
+ */
+import { createHash } from 'node:crypto'
+import { GrapevineError } from '../errors.ts'
+import type { HybridClock } from '../feed/hlc.ts'
+import { FeedWriter } from '../feed/writer.ts'
+import type { Gossip } from '../gossip/gossip.ts'
+import { limits } from '../limits.ts'
+import type { Clock, Random, StateDb } from '../ports.ts'
+import type { Presence } from '../presence/presence.ts'
+import type { TopicLog } from '../store/topic-log.ts'
+import type { Sync } from '../sync/sync.ts'
+import type { FeedId, PeerId, StartPosition, SubscribeOptions, Subscription, Topic, TopicName } from '../types.ts'
+import type { SigningKey } from '../wire/key.ts'
+import { recordSize } from '../wire/record.ts'
+import { parseTopic } from '../wire/topic.ts'
+import type { Carrier } from './carrier.ts'
+import type { Codec } from './codec.ts'
+import { Confirmations } from './confirm.ts'
+import { Cursor, type CursorState } from './cursor.ts'
+import { CursorKeeper } from './cursors.ts'
+import { Publisher, type Sink } from './publisher.ts'
+import { type Reading, TopicSubscription } from './subscription.ts'
+import { PublicTopic } from './topic.ts'
+
+export interface TopicsOptions {
+  me: PeerId
+  key: SigningKey
+  state: StateDb
+  sync: Sync
+  gossip: Gossip
+  presence: Presence
+  carrier: Carrier
+  clock: Clock
+  random: Random
+  hybrid: HybridClock
+  confirmTimeoutMs: number
+}
+
+/** After the start, friends are still being found: so long a reader waits for the first. */
+const discoveryMs = 1_500
+/** And so long for those who hold the topic to say what they have. */
+const meetMs = 3_000
+/** How long a shared cursor waits to be confirmed; it is tried again with the next. */
+const shareTimeoutMs = 3_000
+
+export class Topics {
+  readonly #options: TopicsOptions
+  readonly #since: number
+  readonly #publishers = new Map<TopicName, { publisher: Publisher; confirmations: Confirmations }>()
+  readonly #subscriptions = new Set<TopicSubscription<unknown>>()
+  readonly #names = new Set<string>()
+  #state: 'open' | 'draining' | 'closed' = 'open'
+  readonly #offPresence: () => void
+
+  constructor(options: TopicsOptions) {
+    this.#options = options
+    this.#since = options.clock.now()
+    this.#offPresence = options.presence.onChange(() => this.recheck())
+  }
+
+  topic<T>(name: string, codec: Codec): Topic<T> {
+    const topic = parseTopic(name)
+    return new PublicTopic<T>({
+      name: topic,
+      codec,
+      publisher: this.#publisherOf(topic).publisher,
+      confirmTimeoutMs: this.#options.confirmTimeoutMs,
+      now: () => this.#options.clock.now(),
+      assertOpen: () => this.#assertOpen(),
+      subscribe: (options, its) => this.#subscribe(topic, options, its),
+    })
+  }
+
+  onConfirmed(peer: PeerId, topic: TopicName, feed: FeedId, seq: number): void {
+    this.#publishers.get(topic)?.confirmations.onConfirmed(peer, feed, seq)
+  }
+
+  /** What `auto` means may have changed. */
+  recheck(): void {
+    for (const { confirmations } of this.#publishers.values()) confirmations.recheck()
+  }
+
+  /** Takes no more publishes; resolves when those on their way are done and acknowledgements are shared. */
+  async drain(): Promise<void> {
+    if (this.#state === 'open') this.#state = 'draining'
+    await Promise.all([...this.#publishers.values()].map(({ publisher }) => publisher.idle()))
+    await Promise.all([...this.#subscriptions].map((subscription) => subscription.close()))
+    await Promise.all([...this.#publishers.values()].map(({ publisher }) => publisher.idle()))
+  }
+
+  async close(): Promise<void> {
+    this.#state = 'closed'
+    this.#offPresence()
+    for (const { confirmations } of this.#publishers.values()) confirmations.close()
+    await Promise.all([...this.#subscriptions].map((subscription) => subscription.close().catch(() => undefined)))
+    await Promise.all([...this.#publishers.values()].map(({ publisher }) => publisher.stop()))
+  }
+
+  #assertOpen(): void {
+    if (this.#state !== 'open')
+      throw new GrapevineError('PeerClosed', `the peer is ${this.#state === 'closed' ? 'closed' : 'draining'}`, {})
+  }
+
+  #publisherOf(topic: TopicName): { publisher: Publisher; confirmations: Confirmations } {
+    const known = this.#publishers.get(topic)
+    if (known !== undefined) return known
+    const { carrier, clock, random, hybrid, key, gossip } = this.#options
+    const confirmations = new Confirmations(clock, () => this.#autoNeed(topic))
+    const publisher = new Publisher({
+      openLog: () => carrier.hold(topic),
+      newWriter: () => new FeedWriter(key, topic, clock.now(), random.bytes(8)),
+      stamp: () => hybrid.stamp(),
+      announce: (batch) => gossip.announce(batch),
+      confirmations,
+      seekCarriers: (need) => carrier.seek(topic, need),
+    })
+    const made = { publisher, confirmations }
+    this.#publishers.set(topic, made)
+    return made
+  }
+
+  /** One other peer, where there is one that carries the topic or could. */
+  #autoNeed(topic: TopicName): number {
+    if (this.#options.sync.holders(topic).length > 0) return 1
+    for (const card of this.#options.presence.cards()) if (card.role !== 'guest') return 1
+    return 0
+  }
+
+  #subscribe(topic: TopicName, options: SubscribeOptions, codec: Codec): Subscription<unknown> {
+    const from = checkFrom(options.from ?? 'latest')
+    const { name } = options
+    const key = `${topic}/${name}`
+    if (name !== undefined) this.#claimName(topic, name, key)
+    const keeper = name === undefined ? undefined : this.#keeperOf(topic, name)
+    const reading = this.#open(topic, from, keeper)
+    const subscription = new TopicSubscription<unknown>(reading, codec, options.signal, async () => {
+      this.#subscriptions.delete(subscription)
+      if (keeper !== undefined) {
+        await keeper.close()
+        this.#options.carrier.drop(controlTopicOf(topic), 'subscribed')
+      }
+      this.#names.delete(key)
+      this.#options.carrier.drop(topic, 'subscribed')
+    })
+    this.#subscriptions.add(subscription)
+    return subscription
+  }
+
+  #claimName(topic: TopicName, name: string, key: string): void {
+    if (!/^[A-Za-z0-9._-]{1,249}$/.test(name)) {
+      throw new GrapevineError(
+        'InvalidOption',
+        `name ${JSON.stringify(name)} is not allowed: 1 to 249 of A-Z a-z 0-9 . _ -`,
+        { option: 'name' },
+      )
+    }
+    if (this.#names.has(key)) {
+      throw new GrapevineError(
+        'SubscriptionInUse',
+        `a subscription named ${name} on ${topic} is open on this peer: close it first, or take another name`,
+        { name, topic },
+      )
+    }
+    this.#names.add(key)
+  }
+
+  #keeperOf(topic: TopicName, name: string): CursorKeeper {
+    const { state, clock } = this.#options
+    return new CursorKeeper({ topic, name, db: state, clock, share: (as, told) => this.#share(topic, as, told) })
+  }
+
+  #share(topic: TopicName, name: string, state: CursorState): void {
+    if (this.#state === 'closed') return
+    const record = { value: Buffer.from(JSON.stringify(state)), key: name, time: this.#options.clock.now() }
+    const sink: Sink = { confirm: 'auto', timeoutMs: shareTimeoutMs, onDone: () => {}, onFailed: () => {} }
+    const { publisher } = this.#publisherOf(controlTopicOf(topic))
+    if (publisher.hasRoom) publisher.enqueue(record, recordSize({ ...record, timeDelta: 0 }), sink)
+  }
+
+  async #open(topic: TopicName, from: StartPosition, keeper: CursorKeeper | undefined): Promise<Reading> {
+    const subscribedAt = this.#options.clock.now()
+    const ownTip = this.#publishers.get(topic)?.publisher.tip
+    const log = await this.#options.carrier.carry(topic, 'subscribed')
+    const cursor = keeper?.cursor ?? new Cursor()
+    let offset = log.startOffset
+    if (keeper === undefined || !(await this.#recall(topic, keeper))) {
+      if (from === 'latest') {
+        offset = log.endOffset
+        await this.#meet(topic, 'heard')
+        this.#skipHistory(log, cursor, subscribedAt, ownTip)
+      } else if (from instanceof Date) {
+        cursor.since = from.getTime()
+        offset = log.offsetAt(cursor.since)
+      } else if (typeof from === 'number') {
+        offset = from
+        if (keeper !== undefined) await doneBefore(log, cursor, from)
+      }
+      await keeper?.begin()
+    }
+    return { log, cursor, offset, ack: keeper && ((feed, index) => keeper.ack(feed, index)) }
+  }
+
+  /** What the subscription of this name has acknowledged, here or on other peers; false when there never was one. */
+  async #recall(topic: TopicName, keeper: CursorKeeper): Promise<boolean> {
+    const known = await keeper.load()
+    const control = await this.#options.carrier.carry(controlTopicOf(topic), 'subscribed')
+    await this.#meet(control.topic, 'level')
+    return (await keeper.follow(control)) || known
+  }
+
+  /** Waits, within bounds, for friends that hold the topic to say what they have (`level`: and until we have it too). */
+  async #meet(topic: TopicName, until: 'heard' | 'level'): Promise<void> {
+    const { sync, presence, clock } = this.#options
+    await sync.linked(Math.max(0, this.#since + discoveryMs - clock.now()))
+    await sync.until(() => presence.carriersOf(topic).length === 0 || sync.holders(topic).length > 0, meetMs)
+    await sync.settled(topic, meetMs, until)
+  }
+
+  /** Everything known of now is history, but for what we published ourselves since the call to subscribe. */
+  #skipHistory(
+    log: TopicLog,
+    cursor: Cursor,
+    subscribedAt: number,
+    ownTip: { feed: FeedId; seq: number } | undefined,
+  ): void {
+    for (const [feed, seq] of this.#options.sync.targets(log.topic)) cursor.skip(feed, seq)
+    for (const [feed, { author, started, last }] of log.feeds) {
+      if (author === this.#options.me && feed === ownTip?.feed) cursor.skip(feed, ownTip.seq)
+      else if (author !== this.#options.me || started < subscribedAt) cursor.skip(feed, last)
+    }
+    // A feed that nobody told us of may begin now, with a clock that is behind ours.
+    cursor.since = subscribedAt - limits.clockAheadMsMax
+  }
+}
+
+/** Where the cursors of a topic's subscriptions are shared. */
+function controlTopicOf(topic: TopicName): TopicName {
+  const name = `$cursors.${topic}`
+  const short =
+    name.length <= limits.topicBytesMax ? name : `$cursors.${createHash('sha256').update(topic).digest('hex')}`
+  return parseTopic(short, { own: true })
+}
+
+function checkFrom(from: StartPosition): StartPosition {
+  const valid =
+    from === 'earliest' ||
+    from === 'latest' ||
+    (from instanceof Date && !Number.isNaN(from.getTime())) ||
+    (Number.isSafeInteger(from) && (from as number) >= 0)
+  if (valid) return from
+  throw new GrapevineError(
+    'InvalidOption',
+    `from is ${String(from)}: it is 'earliest', 'latest', a Date or an offset from 0`,
+    { option: 'from' },
+  )
+}
+
+/** An offset means something on this peer only: everything before it counts as done, so that the cursor means the same everywhere. */
+async function doneBefore(log: TopicLog, cursor: Cursor, offset: number): Promise<void> {
+  for (let at = log.startOffset; at < offset; ) {
+    const found = await log.at(at)
+    if (found === undefined) return
+    if ('damaged' in found) {
+      at = found.nextOffset
+      continue
+    }
+    const { head } = found.batch.head
+    const count = Math.min(head.count, offset - found.offset)
+    if (count > 0) cursor.done(found.batch.head.feed, head.firstIndex, head.firstIndex + count)
+    at = found.offset + head.count
+  }
+}
