@@ -12,7 +12,7 @@ const root = join(import.meta.dirname, '..')
 
 /** Rooms of `node/` from the ground up: a file may import its own room and every lower layer. */
 const layers: string[][] = [
-  ['wire', 'limits', 'errors', 'types', 'ports'],
+  ['wire', 'limits', 'errors', 'types', 'ports', 'version'],
   ['feed', 'store'],
   ['host', 'friends', 'presence'],
   ['gossip', 'sync'],
