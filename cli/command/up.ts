@@ -1,0 +1,112 @@
+/** `grapevine up`: runs a peer until it is stopped, and opens the local API that all other commands use. */
+import { resolve } from 'node:path'
+import { type Command, Option } from 'commander'
+import {
+  createPeer,
+  decodeInvite,
+  type Peer,
+  type PeerEvent,
+  type PeerOptions,
+  startGateway,
+} from '../../node/index.ts'
+import { count, each } from '../argument.ts'
+import { announce, defaultFolder } from '../folder.ts'
+import { addOwnPeerOptions, type PlaceOptions, peerOptionsOf } from '../open.ts'
+import { isBrokenPipe, paint, tell, writeJson } from '../output.ts'
+import { aborted, stopAsked } from '../stop.ts'
+
+interface UpOptions extends PlaceOptions {
+  ephemeral?: boolean
+  carry?: string[]
+  keep?: number
+  log: PeerOptions['logLevel']
+}
+
+interface Ready {
+  id: string
+  addresses: string[]
+  api: string
+  data: string | null
+}
+
+export function addUp(program: Command): void {
+  const command = program.command('up').description('Run a peer until Ctrl-C.')
+  command.addOption(
+    new Option('--data <dir>', 'the data folder (default: $XDG_DATA_HOME/grapevine/default)').conflicts('ephemeral'),
+  )
+  command.option('--ephemeral', 'keep everything in memory')
+  addOwnPeerOptions(command)
+    .option('--carry <topic>', 'carry a topic without subscribing to it; may be repeated', each)
+    .option('--keep <n>', 'how many peers keep each topic, whoever subscribes', count)
+    .option('--api <host:port>', 'where the local API listens, on loopback', '127.0.0.1:0')
+    .addOption(
+      new Option('--log <level>', 'log to stderr')
+        .choices(['silent', 'error', 'warn', 'info', 'debug'])
+        .default('silent'),
+    )
+    .option('--json', 'a ready event, then what happens, as JSON lines')
+    .action(up)
+}
+
+async function up(options: UpOptions): Promise<void> {
+  const stop = stopAsked()
+  const { carry, keep, log } = options
+  const data = options.ephemeral ? null : resolve(options.data ?? defaultFolder())
+  const settings: PeerOptions = {
+    ...peerOptionsOf(options),
+    data,
+    ...(carry ? { carry } : {}),
+    ...(keep === undefined ? {} : { keep }),
+    ...(log ? { logLevel: log } : {}),
+  }
+  const peer = await createPeer(settings)
+  let takeBack = async () => {}
+  try {
+    await using gateway = await startGateway({ peer, ...(options.api ? { listen: options.api } : {}) })
+    const { id, addresses } = await peer.status()
+    const ready = { id, addresses, api: gateway.address, data }
+    const mesh = options.mesh ?? options.join?.map((text) => decodeInvite(text)?.secret).find(Boolean)
+    if (data !== null) takeBack = await announce(data, { ...ready, token: gateway.token, mesh })
+    void follow(peer, options.json === true)
+    if (options.json) await writeJson({ event: 'ready', id, pid: process.pid, addresses, api: gateway.address, data })
+    else greet(ready)
+    await aborted(stop)
+    await peer.drain()
+  } finally {
+    await peer.close()
+    await takeBack()
+  }
+}
+
+/** Until the peer is closed. */
+async function follow(peer: Peer, json: boolean): Promise<void> {
+  try {
+    for await (const event of peer.events()) {
+      const { type, ...rest } = event
+      if (json) await writeJson({ event: type, ...rest })
+      else tell(sentenceOf(event))
+    }
+  } catch (error) {
+    // Whoever read the events has gone; the peer runs on.
+    if (!isBrokenPipe(error)) tell(`events ended: ${error instanceof Error ? error.message : error}`)
+  }
+}
+
+function greet({ id, addresses, api, data }: Ready): void {
+  const flag = data === null || data === defaultFolder() ? '' : ` --data ${data}`
+  const start = process.env.npm_lifecycle_event === 'start' ? 'node_modules/.bin/node cli/main.ts' : 'grapevine'
+  tell(`${paint('green', 'This is peer')} ${paint('bold', id)}`)
+  for (const address of addresses) tell(`  at      ${address}`)
+  tell(`  data    ${data ?? 'in memory only'}`)
+  tell(`  api     ${api}`)
+  if (data === null) return
+  tell('Try, in another terminal:')
+  tell(`  ${paint('cyan', `${start} sub hello --from earliest${flag}`)}`)
+  tell(`  ${paint('cyan', `${start} pub hello 'Hello, vine!'${flag}`)}`)
+}
+
+function sentenceOf(event: PeerEvent): string {
+  const { type, time, ...rest } = event
+  const details = Object.entries(rest).map(([name, value]) => `${name} ${value}`)
+  return `${paint('dim', new Date(time).toTimeString().slice(0, 8))} ${type.replaceAll('-', ' ')}: ${details.join(', ')}`
+}

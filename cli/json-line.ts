@@ -1,0 +1,32 @@
+/** A record as one line of JSON. */
+import { isUtf8 } from 'node:buffer'
+import type { Message } from '../node/index.ts'
+
+export function jsonLine({
+  topic,
+  publisher,
+  feed,
+  seq,
+  index,
+  offset,
+  time,
+  key,
+  headers,
+  value,
+}: Message<Uint8Array>): string {
+  const meta = JSON.stringify({ topic, publisher, feed, seq, index, offset, time, key: key ?? null, headers })
+  return `${meta.slice(0, -1)},"value":${jsonValue(value)}}\n`
+}
+
+/** JSON stays the JSON it is (digits that a number would lose too); other text is a string; other bytes `{"base64"}`. */
+function jsonValue(value: Uint8Array): string {
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  if (!isUtf8(bytes)) return JSON.stringify({ base64: bytes.toString('base64') })
+  const text = bytes.toString()
+  try {
+    const parsed: unknown = JSON.parse(text)
+    return /[\r\n]/.test(text) ? JSON.stringify(parsed) : text
+  } catch {
+    return JSON.stringify(text)
+  }
+}

@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+/**
+ * The command `grapevine`. Nothing is imported before the version is looked at: an older Node would end in a syntax or
+ * import error of some dependency, which tells nobody what to do.
+ */
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < 22 || (major === 22 && minor < 18)) {
+  process.stderr.write(
+    `grapevine needs Node 22.18 or newer, and this is ${process.version}: get one from https://nodejs.org\n`,
+  )
+  process.exitCode = 1
+} else {
+  import('./program.ts').then(({ run }) => run(process.argv.slice(2)))
+}
