@@ -28,7 +28,9 @@ export interface GossipOptions {
 }
 
 /** The library's class has it, its interface does not show it (17.1). */
-type Reporting = GossipSub & { reportMessageValidationResult(msgId: string, source: string, result: TopicValidatorResult): void }
+type Reporting = GossipSub & {
+  reportMessageValidationResult(msgId: string, source: string, result: TopicValidatorResult): void
+}
 
 /** A message held back until its batch is stored. */
 interface Pending {

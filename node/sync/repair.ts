@@ -24,7 +24,6 @@ interface Asked {
 
 export interface RepairOptions {
   clock: Clock
-  onRepaired(topic: TopicName, feed: FeedId, seq: number): void
   onFork(log: TopicLog, proof: ForkProof): void
   friendsOf(topic: TopicName): Link[]
 }
@@ -130,10 +129,7 @@ export class Repair {
       return
     }
     if (!checkRange(undefined, [batch]).ok || !(await this.#fits(log, batch))) return
-    if (await log.repair(batch)) {
-      this.#turn.delete(`${feed}/${seq}`)
-      this.#options.onRepaired(log.topic, feed, seq)
-    }
+    if (await log.repair(batch)) this.#turn.delete(`${feed}/${seq}`)
   }
 
   /** It has to be the one that the batch after it names. */

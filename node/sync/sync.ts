@@ -47,7 +47,6 @@ export interface SyncEvents {
   onConfirmed(peer: PeerId, topic: TopicName, feed: FeedId, seq: number): void
   onMisbehaved(peer: PeerId, reason: string): void
   onFork(topic: TopicName, proof: ForkProof): void
-  onRepaired(topic: TopicName, feed: FeedId, seq: number): void
   onStorageError(topic: TopicName, error: unknown): void
 }
 
@@ -130,7 +129,6 @@ export class Sync {
     })
     this.#repair = new Repair({
       clock: options.clock,
-      onRepaired: options.events.onRepaired,
       onFork: (log, proof) => void this.#onFork(log, proof),
       friendsOf: (topic) => this.holders(topic).flatMap((peer) => linkOf(peer) ?? []),
     })

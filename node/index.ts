@@ -1,0 +1,54 @@
+/** The public door of Grapevine. */
+import { pino } from 'pino'
+import type { Discovery } from './host/discovery.ts'
+import type { Host } from './host/host.ts'
+import { beyondLoopback, multicast } from './host/mdns.ts'
+import { rendezvous } from './host/rendezvous.ts'
+import { systemClock, systemNetwork, systemRandom } from './host/system.ts'
+import { checkOptions, type PeerOptions } from './options.ts'
+import { startPeer } from './peer.ts'
+import type { Ports } from './ports.ts'
+import { systemDisk } from './store/disk.ts'
+import { memoryDisk } from './store/memory.ts'
+import { openState } from './store/state.ts'
+import type { Peer } from './types.ts'
+
+export { type ErrorCode, type ErrorData, GrapevineError, isError } from './errors.ts'
+export { connectPeer } from './gateway/client.ts'
+export { type Gateway, startGateway } from './gateway/server.ts'
+export { decodeInvite, encodeInvite } from './invite.ts'
+export { limits } from './limits.ts'
+export type { PeerOptions } from './options.ts'
+export type * from './types.ts'
+export { version } from './version.ts'
+
+/**
+ * Starts a peer in this process. Resolves when it listens and its data is open; friends are found from then on.
+ *
+ * Throws `InvalidOption`, `InvalidTopic`, `MeshOpen`, `FolderInUse`, `FolderTooNew`, `FolderInvalid`, `ListenFailed`, `StorageFull`, `StorageFailed`.
+ */
+export async function createPeer(options: PeerOptions = {}): Promise<Peer> {
+  const checked = checkOptions(options)
+  const { data } = checked
+  const log = pino({ name: 'grapevine', level: checked.logLevel }, pino.destination(2))
+  const ports: Ports = {
+    clock: systemClock,
+    random: systemRandom,
+    disk: data === null ? memoryDisk() : systemDisk(data),
+    openState: () => openState(data),
+    network: systemNetwork,
+    log,
+  }
+  return startPeer({
+    options: checked,
+    ports,
+    discovery: (host) => (checked.discover ? nearby(checked.mesh, host) : []),
+  })
+}
+
+/** On this machine always; in the network where that could lead to anything. */
+function nearby(mesh: string, host: Host): Discovery[] {
+  const places = [rendezvous(mesh, systemClock)]
+  if (beyondLoopback(host.addresses())) places.push(multicast(mesh, host))
+  return places
+}
