@@ -66,6 +66,21 @@ export const limits = {
   /** A peer met by chance is tried this often, and one that was lost this often. */
   trialMs: 30 * second,
   lostTrialMs: 5 * second,
+  /** A peer found nearby is left this long to make itself known through others, unless we have few friends. */
+  foundMs: 2 * second,
+  /** Peers found nearby that are kept, and for how long without a card of theirs. More: the one found longest ago goes. */
+  foundMax: 1_000,
+  foundKeptMs: 300 * second,
+  /** Changes within this time make one decision. */
+  decideMs: 20,
+  /** Time for a farewell to be read before the connection goes. */
+  farewellMs: 200,
+  /** Addresses to join. More: refused. */
+  joinsMax: 1_000,
+  /** A friend lost again so soon after it was redialled counts as gone. */
+  flapMs: 10 * second,
+  /** Peers to be asked to carry something once they are connected. More: the oldest requests go, the asker asks again. */
+  carryRequestsMax: 1_000,
   /** A friend that said goodbye is not dialled before this. */
   byeMs: 30 * second,
   /** A connection on which the friends protocol does not open is hung up after this. */
