@@ -1,0 +1,23 @@
+/** `npm run build`: node/ and cli/ as JavaScript and declarations in dist/, for Node versions and tools that read no TypeScript. */
+import { spawnSync } from 'node:child_process'
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '../..')
+/** Out of the way: dist/ is what is packed, and the top of the project has one tsconfig. */
+const project = join(root, 'node_modules/.grapevine-build.json')
+
+rmSync(join(root, 'dist'), { recursive: true, force: true })
+writeFileSync(
+  project,
+  JSON.stringify({
+    extends: join(root, 'tsconfig.json'),
+    compilerOptions: { noEmit: false, declaration: true, rootDir: root, outDir: join(root, 'dist') },
+    include: [join(root, 'node'), join(root, 'cli')],
+  }),
+)
+const { status } = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', project], {
+  stdio: 'inherit',
+})
+rmSync(project)
+process.exitCode = status ?? 1
