@@ -135,7 +135,6 @@ class RunningPeer implements Peer {
       onReleased: (topic) => this.#emit({ type: 'released', topic, time: clock.now() }),
     })
     this.#undo.push(() => carrier.close())
-    const { confirmTimeoutMs } = options
     const topics = new Topics({
       me: host.id,
       key,
@@ -147,7 +146,8 @@ class RunningPeer implements Peer {
       clock,
       random,
       hybrid,
-      confirmTimeoutMs,
+      confirmTimeoutMs: options.confirmTimeoutMs,
+      discovers: options.discover || options.join.length > 0,
     })
     this.#undo.push(() => topics.close())
     this.#rooms = { store, host, presence, friends, sync, gossip, carrier, topics }

@@ -43,9 +43,11 @@ export interface TopicsOptions {
   random: Random
   hybrid: HybridClock
   confirmTimeoutMs: number
+  /** Whether there are ways to find other peers: then a peer is not taken to be alone before it has had time to. */
+  discovers: boolean
 }
 
-/** After the start, friends are still being found: so long a reader waits for the first. */
+/** After the start, friends are still being found: so long a reader waits for the first, and `auto` hopes for one. */
 const discoveryMs = 1_500
 /** And so long for those who hold the topic to say what they have. */
 const meetMs = 3_000
@@ -54,17 +56,19 @@ const shareTimeoutMs = 3_000
 
 export class Topics {
   readonly #options: TopicsOptions
-  readonly #since: number
   readonly #publishers = new Map<TopicName, { publisher: Publisher; confirmations: Confirmations }>()
   readonly #subscriptions = new Set<TopicSubscription<unknown>>()
   readonly #names = new Set<string>()
   #state: 'open' | 'draining' | 'closed' = 'open'
-  readonly #offPresence: () => void
+  readonly #discoveredBy: number
+  readonly #offs: (() => void)[]
 
   constructor(options: TopicsOptions) {
     this.#options = options
-    this.#since = options.clock.now()
-    this.#offPresence = options.presence.onChange(() => this.recheck())
+    const { clock, presence, discovers } = options
+    this.#discoveredBy = clock.now() + (discovers ? discoveryMs : 0)
+    const timer = clock.after(discoveryMs, () => this.recheck())
+    this.#offs = [presence.onChange(() => this.recheck()), () => timer.cancel()]
   }
 
   topic<T>(name: string, codec: Codec): Topic<T> {
@@ -99,7 +103,7 @@ export class Topics {
 
   async close(): Promise<void> {
     this.#state = 'closed'
-    this.#offPresence()
+    for (const off of this.#offs) off()
     for (const { confirmations } of this.#publishers.values()) confirmations.close()
     await Promise.all([...this.#subscriptions].map((subscription) => subscription.close().catch(() => undefined)))
     await Promise.all([...this.#publishers.values()].map(({ publisher }) => publisher.stop()))
@@ -128,9 +132,9 @@ export class Topics {
     return made
   }
 
-  /** One other peer, where there is one that carries the topic or could. */
+  /** One other peer, where there is (or may be found in a moment) one that carries the topic or could. */
   #autoNeed(topic: TopicName): number {
-    if (this.#options.sync.holders(topic).length > 0) return 1
+    if (this.#options.sync.holders(topic).length > 0 || this.#options.clock.now() < this.#discoveredBy) return 1
     for (const card of this.#options.presence.cards()) if (card.role !== 'guest') return 1
     return 0
   }
@@ -220,7 +224,7 @@ export class Topics {
   /** Waits, within bounds, for friends that hold the topic to say what they have (`level`: and until we have it too). */
   async #meet(topic: TopicName, until: 'heard' | 'level'): Promise<void> {
     const { sync, presence, clock } = this.#options
-    await sync.linked(Math.max(0, this.#since + discoveryMs - clock.now()))
+    await sync.linked(Math.max(0, this.#discoveredBy - clock.now()))
     await sync.until(() => presence.carriersOf(topic).length === 0 || sync.holders(topic).length > 0, meetMs)
     await sync.settled(topic, meetMs, until)
   }
