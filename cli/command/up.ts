@@ -62,14 +62,17 @@ async function up(options: UpOptions): Promise<void> {
   const peer = await createPeer(settings)
   let takeBack = async () => {}
   try {
-    await using gateway = await startGateway({ peer, ...(options.api ? { listen: options.api } : {}) })
+    // A peer in memory has no folder in which commands would find the token: then whoever starts it may name one.
+    const token = process.env.GRAPEVINE_TOKEN
+    const where = { ...(options.api ? { listen: options.api } : {}), ...(token ? { token } : {}) }
+    await using gateway = await startGateway({ peer, ...where })
     const { id, addresses } = await peer.status()
     const ready = { id, addresses, api: gateway.address, data }
     const mesh = options.mesh ?? options.join?.map((text) => decodeInvite(text)?.secret).find(Boolean)
     if (data !== null) takeBack = await announce(data, { ...ready, token: gateway.token, mesh })
     void follow(peer, options.json === true)
     if (options.json) await writeJson({ event: 'ready', id, pid: process.pid, addresses, api: gateway.address, data })
-    else greet(ready)
+    else greet(ready, gateway.token)
     await aborted(stop)
     await peer.drain()
   } finally {
@@ -92,15 +95,15 @@ async function follow(peer: Peer, json: boolean): Promise<void> {
   }
 }
 
-function greet({ id, addresses, api, data }: Ready): void {
-  const flag = data === null || data === defaultFolder() ? '' : ` --data ${data}`
+function greet({ id, addresses, api, data }: Ready, token: string): void {
   const start = process.env.npm_lifecycle_event === 'start' ? 'node_modules/.bin/node cli/main.ts' : 'grapevine'
   tell(`${paint('green', 'This is peer')} ${paint('bold', id)}`)
   for (const address of addresses) tell(`  at      ${address}`)
   tell(`  data    ${data ?? 'in memory only'}`)
   tell(`  api     ${api}`)
-  if (data === null) return
+  const flag = data === null ? ` --api ${api}` : data === defaultFolder() ? '' : ` --data ${data}`
   tell('Try, in another terminal:')
+  if (data === null) tell(`  ${paint('cyan', `export GRAPEVINE_TOKEN=${token}`)}`)
   tell(`  ${paint('cyan', `${start} sub hello --from earliest${flag}`)}`)
   tell(`  ${paint('cyan', `${start} pub hello 'Hello, vine!'${flag}`)}`)
 }
