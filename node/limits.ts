@@ -48,6 +48,8 @@ export const limits = {
   holesMax: 10_000,
   /** Segment files open at a time, for the whole peer. More: the one used longest ago is closed. */
   openFilesMax: 128,
+  /** Feeds remembered per topic after retention has dropped all they had, so that they are not fetched again. More: those begun first are forgotten. */
+  emptiedFeedsMax: 10_000,
   /** How much later than its head's time the newest record of a batch may be: where reading from a time must begin earlier (guess). */
   batchSpanMsMax: 60 * second,
   /** Feeds known per topic (each costs some 200 B). More: new feeds are refused. */

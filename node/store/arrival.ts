@@ -67,7 +67,8 @@ export class Arrival {
   }
 
   segment(row: number): Segment {
-    return this.segments[this.rows.segment(row) - this.segments[0]!.id]!
+    const first = this.segments[0] as Segment
+    return this.segments[this.rows.segment(row) - first.id] as Segment
   }
 
   /** Begins a feed; `tip.floor` is the lowest number it ought to have here. */
@@ -86,20 +87,20 @@ export class Arrival {
       const { seq, prev: hash, firstIndex: nextIndex, started } = head
       this.begin({ id, floor, last: seq - 1, hash, nextIndex, author, started })
     }
-    this.feeds.get(id)!.put(place.head, this.rows.push(this.#rowOf(place)))
+    this.#feedOf(place).put(place.head, this.rows.push(this.#rowOf(place)))
     this.endOffset = place.offset + head.count
   }
 
   /** Puts what was lost in one region back between its neighbours. */
   insert(places: readonly Place[]): void {
-    const at = this.rows.find(places[0]!.offset)
+    const at = this.rows.find((places[0] as Place).offset)
     this.rows.insert(
       at,
       places.map((place) => this.#rowOf(place)),
     )
     for (const feed of this.feeds.values()) feed.renumber(at, places.length)
     places.forEach((place, i) => {
-      this.feeds.get(place.head.feed)!.put(place.head, at + i)
+      this.#feedOf(place).put(place.head, at + i)
     })
   }
 
@@ -116,7 +117,7 @@ export class Arrival {
       since: this.#now(),
       saved,
     }
-    const feed = this.#numbered[lost.feed]!
+    const feed = this.#numbered[lost.feed] as HeldFeed
     const seq = feed.seqOf(row)
     if (seq !== undefined) feed.clear(seq)
     this.rows.remove(row)
@@ -136,13 +137,21 @@ export class Arrival {
 
   /** Forgets the oldest `count` segments; returns the feeds of which something went. */
   dropSegments(count: number): HeldFeed[] {
-    const kept = this.segments[count]!
+    const kept = this.segments[count] as Segment
     let row = this.rows.first
     for (; row < this.rows.end && this.rows.segment(row) < kept.id; row++) this.records -= this.rows.get(row).count
     this.segments = this.segments.slice(count)
     this.regions = this.regions.filter(({ segment }) => segment.id >= kept.id)
     this.rows.dropBefore(row)
     return [...this.feeds.values()].filter((feed) => feed.dropBefore(row))
+  }
+
+  /** Of feeds that retention has emptied, forgets those begun first while there are more than `max`. */
+  forgetEmptied(max: number): FeedId[] {
+    const emptied = [...this.feeds.values()].filter(({ base, last }) => base > last)
+    const excess = emptied.sort((a, b) => a.started - b.started).slice(0, Math.max(0, emptied.length - max))
+    for (const { id } of excess) this.feeds.delete(id)
+    return excess.map(({ id }) => id)
   }
 
   holes(): { feed: FeedId; seq: number }[] {
@@ -154,12 +163,17 @@ export class Arrival {
     return holes
   }
 
-  #rowOf({ segment, position, length, offset, head }: Place): Row {
+  #feedOf({ head }: Place): HeldFeed {
+    return this.feeds.get(head.feed) as HeldFeed
+  }
+
+  #rowOf(place: Place): Row {
+    const { segment, position, length, offset, head } = place
     // A publisher's clock that runs ahead must not keep a segment for ever.
     const time = Math.min(head.head.time, this.#now())
     segment.newest = Math.max(segment.newest, time)
     this.records += head.head.count
-    const { number } = this.feeds.get(head.feed)!
+    const { number } = this.#feedOf(place)
     const { count } = head.head
     return {
       segment: segment.id,

@@ -104,7 +104,7 @@ function joinSmall(pieces: readonly Uint8Array[]): Uint8Array[] {
   let small: Uint8Array[] = []
   let bytes = 0
   const flush = () => {
-    if (small.length > 0) joined.push(small.length === 1 ? small[0]! : Buffer.concat(small, bytes))
+    if (small.length > 0) joined.push(Buffer.concat(small, bytes))
     small = []
     bytes = 0
   }
@@ -130,7 +130,7 @@ function after(pieces: Uint8Array[], bytes: number): Uint8Array[] {
     return false
   })
   if (from < 0) return []
-  return [pieces[from]!.subarray(skip), ...pieces.slice(from + 1)]
+  return [(pieces[from] as Uint8Array).subarray(skip), ...pieces.slice(from + 1)]
 }
 
 function missing(error: NodeJS.ErrnoException): undefined {

@@ -56,7 +56,7 @@ export class HeldFeed implements FeedRange {
 
   row(seq: number): number | undefined {
     if (seq < this.#start || seq > this.last) return undefined
-    const row = this.#rows[seq - this.#start]!
+    const row = this.#rows[seq - this.#start] as number
     return row === 0 ? undefined : row - 1
   }
 
@@ -88,7 +88,10 @@ export class HeldFeed implements FeedRange {
 
   /** Rows from `from` on have moved by `by`. */
   renumber(from: number, by: number): void {
-    for (let i = 0; i <= this.last - this.#start; i++) if (this.#rows[i]! > from) this.#rows[i]! += by
+    for (let i = 0; i <= this.last - this.#start; i++) {
+      const held = this.#rows[i] as number
+      if (held > from) this.#rows[i] = held + by
+    }
   }
 
   /** Forgets rows before `row`; returns whether there were any. */
@@ -96,7 +99,7 @@ export class HeldFeed implements FeedRange {
     let touched = false
     let dropped = 0
     for (let i = 0; i <= this.last - this.#start; i++) {
-      const held = this.#rows[i]!
+      const held = this.#rows[i] as number
       if (held === 0 || held > row) continue
       this.#rows[i] = 0
       this.missing++

@@ -28,6 +28,7 @@ export interface LogParts {
   clock: Clock
   state: StateDb
   onDamage: (event: DamageEvent) => void
+  segmentBytesMax: number
 }
 
 /** A frame up to this size is read whole where only its head is wanted: its crc is cheaper than a signature. */
@@ -47,12 +48,12 @@ export class SegmentLog implements TopicLog {
   #closed = false
 
   private constructor(parts: LogParts) {
-    const { topic, disk, files, folder, clock } = parts
+    const { topic, clock } = parts
     this.topic = topic
     this.#parts = parts
     this.#arrival = new Arrival(() => clock.now())
     this.#marks = new Marks(parts.state, topic)
-    this.#tail = new Tail(disk, files, folder, this.#arrival)
+    this.#tail = new Tail(parts, this.#arrival)
     this.#commit = new GroupCommit(
       (batches) => this.#write(batches),
       () => this.#waiting.clear(),
@@ -185,17 +186,11 @@ export class SegmentLog implements TopicLog {
     return this.#marks.forks()
   }
 
-  async retain({ maxAgeMs, maxBytes }: RetentionRule, now: number): Promise<number> {
-    const { segments } = this.#arrival
-    let bytes = this.bytes
-    let count = 0
-    for (const segment of segments.slice(0, -1)) {
-      const old = maxAgeMs !== undefined && segment.newest < now - maxAgeMs
-      if (!old && !(maxBytes !== undefined && bytes > maxBytes)) break
-      bytes -= segment.bytes
-      count++
-    }
-    return count === 0 ? 0 : this.#drop(count)
+  retain(rule: RetentionRule, now: number): Promise<number> {
+    return this.#mending.inTurn(async () => {
+      const count = this.#outlived(rule, now)
+      return count === 0 ? 0 : this.#drop(count)
+    })
   }
 
   onChange(act: () => void): () => void {
@@ -278,11 +273,25 @@ export class SegmentLog implements TopicLog {
     }
   }
 
+  #outlived({ maxAgeMs, maxBytes }: RetentionRule, now: number): number {
+    const { segments } = this.#arrival
+    let bytes = this.bytes
+    let count = 0
+    for (const segment of segments.slice(0, -1)) {
+      const old = maxAgeMs !== undefined && segment.newest < now - maxAgeMs
+      if (!old && !(maxBytes !== undefined && bytes > maxBytes)) break
+      bytes -= segment.bytes
+      count++
+    }
+    return count
+  }
+
   async #drop(count: number): Promise<number> {
     const { disk, files, folder } = this.#parts
     const before = this.batches
     const dropped = this.#arrival.segments.slice(0, count)
     const touched = this.#arrival.dropSegments(count)
+    const forgotten = this.#arrival.forgetEmptied(limits.emptiedFeedsMax)
     const marks = touched.map(({ id, floor, base, last, hash, nextIndex, author, started }): [FeedId, FeedMark] => {
       const tip = base > last ? Buffer.from(hash).toString('hex') : ''
       return [id, { floor, hash: tip, nextIndex, author, started }]
@@ -290,6 +299,7 @@ export class SegmentLog implements TopicLog {
     this.#changed()
     try {
       await this.#marks.setFeeds(marks)
+      await this.#marks.dropFeeds(forgotten)
       for (const segment of dropped) {
         files.forget(segment.path)
         await disk.remove(segment.path)
@@ -308,7 +318,16 @@ export class SegmentLog implements TopicLog {
   }
 
   #changed(): void {
-    for (const act of this.#listeners) act()
+    for (const act of this.#listeners) {
+      try {
+        act()
+      } catch (error) {
+        // A listener's mistake must be seen, but what was stored stays stored.
+        queueMicrotask(() => {
+          throw error
+        })
+      }
+    }
   }
 
   #cacheKey(offset: number): string {

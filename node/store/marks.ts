@@ -47,6 +47,11 @@ export class Marks {
     if (puts.length > 0) await this.#state.batch(puts)
   }
 
+  async dropFeeds(feeds: readonly FeedId[]): Promise<void> {
+    const dels = feeds.map((feed) => ({ type: 'del' as const, key: this.#key('feed', feed) }))
+    if (dels.length > 0) await this.#state.batch(dels)
+  }
+
   async addFork({ feed, a, b }: ForkProof): Promise<void> {
     const length = Buffer.alloc(4)
     length.writeUInt32LE(a.bytes.length)

@@ -19,7 +19,7 @@ export function memoryDisk(): Disk {
       const prefix = folder === '' ? '' : `${folder}/`
       const names = new Set<string>()
       for (const path of files.keys()) {
-        if (path.startsWith(prefix)) names.add(path.slice(prefix.length).split('/', 1)[0]!)
+        if (path.startsWith(prefix)) names.add(path.slice(prefix.length).replace(/\/.*/, ''))
       }
       return [...names].sort()
     },

@@ -36,7 +36,7 @@ export class Mending {
   }
 
   repair(batch: Batch): Promise<boolean> {
-    return this.#inTurn(async () => {
+    return this.inTurn(async () => {
       const { feed, head } = batch.head
       const held = this.#arrival.feeds.get(feed)
       if (held === undefined || head.seq < held.floor || head.seq > held.last || held.row(head.seq) !== undefined)
@@ -49,7 +49,7 @@ export class Mending {
   }
 
   giveUp(now: number): Promise<number> {
-    return this.#inTurn(async () => {
+    return this.inTurn(async () => {
       const old = this.#arrival.regions.filter(({ since }) => now - since >= limits.repairWaitMs)
       for (const region of old) await this.#abandon(region)
       if (old.length > 0) {
@@ -60,9 +60,16 @@ export class Mending {
     })
   }
 
+  /** One after the other, with everything that touches what is already stored. */
+  inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(act)
+    this.#last = turn.catch(() => {})
+    return turn
+  }
+
   /** Marks the batch at this offset as damaged, found so when it was read. */
   lose(offset: number): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.inTurn(async () => {
       const { topic, disk, folder, files, onDamage } = this.#parts
       const row = this.#arrival.rows.find(offset)
       if (row === this.#arrival.rows.end || this.#arrival.rows.firstOffset(row) !== offset) return
@@ -181,12 +188,6 @@ export class Mending {
     let bytes = 0
     for (const batch of this.#hands.values()) bytes += frameBytes(batch)
     return bytes
-  }
-
-  #inTurn<T>(act: () => Promise<T>): Promise<T> {
-    const turn = this.#last.then(act)
-    this.#last = turn.catch(() => {})
-    return turn
   }
 }
 

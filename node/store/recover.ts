@@ -79,7 +79,7 @@ async function readSegment(reading: Reading): Promise<BadPlace[]> {
       bad.push(open)
       continue
     }
-    if (open !== undefined) open.nextOffset = place.offset
+    if (open !== undefined) open.nextOffset = Math.max(open.offset, place.offset)
     open = undefined
     if (place.kind === 'batch') arrival.add({ ...place, segment }, marks.get(place.head.feed)?.floor)
     else arrival.endOffset = Math.max(arrival.endOffset, place.offset + place.records)

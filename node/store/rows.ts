@@ -30,34 +30,34 @@ export class Rows {
 
   get(row: number): Row {
     const at = (row - this.first) * words
-    const shape = this.#words[at + shapeWord]!
+    const shape = this.#words[at + shapeWord] as number
     return {
-      segment: this.#words[at + segmentWord]!,
-      position: this.#words[at + positionWord]!,
-      length: this.#words[at + lengthWord]!,
+      segment: this.#words[at + segmentWord] as number,
+      position: this.#words[at + positionWord] as number,
+      length: this.#words[at + lengthWord] as number,
       headBytes: shape >>> 16,
       count: shape & 0xffff,
-      feed: this.#words[at + feedWord]!,
+      feed: this.#words[at + feedWord] as number,
       firstOffset: this.firstOffset(row),
       time: this.time(row),
     }
   }
 
   firstOffset(row: number): number {
-    return this.#reals[(row - this.first) * reals]!
+    return this.#reals[(row - this.first) * reals] as number
   }
 
   time(row: number): number {
-    return this.#reals[(row - this.first) * reals + 1]!
+    return this.#reals[(row - this.first) * reals + 1] as number
   }
 
   segment(row: number): number {
-    return this.#words[(row - this.first) * words + segmentWord]!
+    return this.#words[(row - this.first) * words + segmentWord] as number
   }
 
   /** Offset after the row's last record. */
   endOffset(row: number): number {
-    return this.firstOffset(row) + (this.#words[(row - this.first) * words + shapeWord]! & 0xffff)
+    return this.firstOffset(row) + ((this.#words[(row - this.first) * words + shapeWord] as number) & 0xffff)
   }
 
   /** The first row that ends after `offset`: the one that holds it or, in a gap, the next. `end` if there is none. */

@@ -76,7 +76,19 @@ class Scan {
     const header = readFrameHeader(await this.bytes(position, frameHeaderBytes))
     if (header === undefined || position + header.length > this.#size) return undefined
     const { length, firstOffset: offset } = header
-    if (header.kind === 'void') return { kind: 'void', position, length, offset, records: header.headBytes }
+    if (header.kind === 'void') {
+      // Its header alone is easily put into a body on purpose; after damage it counts only where a frame follows.
+      const end = position + length
+      if (resumed && end < this.#size && (await this.#batchAt(end, false)) === undefined) return undefined
+      return { kind: 'void', position, length, offset, records: header.headBytes }
+    }
+    return this.#batchAt(position, resumed)
+  }
+
+  async #batchAt(position: number, resumed: boolean): Promise<Found | undefined> {
+    const header = readFrameHeader(await this.bytes(position, frameHeaderBytes))
+    if (header?.kind !== 'batch' || position + header.length > this.#size) return undefined
+    const { length, firstOffset: offset } = header
     const frame = await this.bytes(position, length)
     if (!frameHolds(frame, header)) return undefined
     const head = this.#accept(header, frame, resumed)

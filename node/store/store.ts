@@ -59,6 +59,8 @@ export interface StoreOptions {
   data: string | null
   /** Called for damage found, repaired or given up after opening. */
   onDamage?: (event: DamageEvent) => void
+  /** Where segments end. Default `limits.segmentBytesMax`. */
+  segmentBytesMax?: number
 }
 
 type StorePorts = Pick<Ports, 'clock' | 'disk' | 'openState'>
@@ -89,16 +91,16 @@ class SegmentStore implements Store {
   readonly state: StateDb
   readonly found: DamageFound[] = []
   readonly #ports: StorePorts
-  readonly #onDamage: (event: DamageEvent) => void
+  readonly #options: StoreOptions
   readonly #files: OpenFiles
   readonly #cache = new BatchCache(limits.cacheBytesMax)
   readonly #logs = new Map<TopicName, SegmentLog>()
   readonly #opening = new Map<TopicName, Promise<SegmentLog>>()
 
-  constructor(ports: StorePorts, state: StateDb, { onDamage = () => {} }: StoreOptions) {
+  constructor(ports: StorePorts, state: StateDb, options: StoreOptions) {
     this.#ports = ports
     this.state = state
-    this.#onDamage = onDamage
+    this.#options = options
     this.#files = new OpenFiles(ports.disk, limits.openFilesMax)
   }
 
@@ -148,6 +150,7 @@ class SegmentStore implements Store {
 
   async #open(topic: TopicName): Promise<SegmentLog> {
     const { disk, clock } = this.#ports
+    const { onDamage = () => {}, segmentBytesMax = limits.segmentBytesMax } = this.#options
     const { log, found } = await SegmentLog.open({
       topic,
       folder: await topicFolder(disk, topic).catch((error) => {
@@ -158,7 +161,8 @@ class SegmentStore implements Store {
       cache: this.#cache,
       clock,
       state: this.state,
-      onDamage: this.#onDamage,
+      onDamage,
+      segmentBytesMax,
     })
     this.found.push(...found)
     this.#logs.set(topic, log)

@@ -4,43 +4,47 @@
  * never written again and the next write begins a new one.
  */
 import { GrapevineError } from '../errors.ts'
-import { limits } from '../limits.ts'
 import type { Disk, DiskFile } from '../ports.ts'
 import type { Arrival, Segment } from './arrival.ts'
 import type { OpenFiles } from './files.ts'
 import { segmentPath } from './folder.ts'
 import { fileHeader, fileHeaderBytes } from './frame.ts'
 
+export interface TailParts {
+  folder: string
+  disk: Disk
+  files: OpenFiles
+  segmentBytesMax: number
+}
+
 export class Tail {
-  readonly #disk: Disk
-  readonly #files: OpenFiles
-  readonly #folder: string
+  readonly #parts: TailParts
   readonly #arrival: Arrival
   #sealed = false
 
-  constructor(disk: Disk, files: OpenFiles, folder: string, arrival: Arrival) {
-    this.#disk = disk
-    this.#files = files
-    this.#folder = folder
+  constructor(parts: TailParts, arrival: Arrival) {
+    this.#parts = parts
     this.#arrival = arrival
   }
 
   /** Makes `bytes` of frames durable at the end; rejects with `StorageFull` or `StorageFailed`. */
   async write(frames: readonly Uint8Array[], bytes: number): Promise<{ segment: Segment; position: number }> {
     const current = this.#arrival.segments.at(-1)
-    const fits = current !== undefined && current.bytes + bytes <= limits.segmentBytesMax
+    const fits = current !== undefined && current.bytes + bytes <= this.#parts.segmentBytesMax
     if (current !== undefined && !this.#sealed && (fits || this.#arrival.endOffset === current.firstOffset)) {
       return this.#extend(current, frames, bytes)
     }
-    const segment = await this.#begin((current?.id ?? 0) + 1, frames, bytes)
-    this.#arrival.segments = [...this.#arrival.segments, segment]
+    // One without frames that cannot be written is made anew, under the same name.
+    const kept = this.#arrival.segments.filter(({ firstOffset }) => firstOffset < this.#arrival.endOffset)
+    const segment = await this.#begin((kept.at(-1)?.id ?? 0) + 1, frames, bytes)
+    this.#arrival.segments = [...kept, segment]
     this.#sealed = false
     return { segment, position: fileHeaderBytes }
   }
 
   async #extend(segment: Segment, frames: readonly Uint8Array[], bytes: number) {
     const position = segment.bytes
-    await this.#files
+    await this.#parts.files
       .use(segment.path, (file) => writeOrCut(file, frames, position))
       .catch((error: WriteFailure) => {
         this.#sealed = !error.clean
@@ -51,17 +55,18 @@ export class Tail {
   }
 
   async #begin(id: number, frames: readonly Uint8Array[], bytes: number): Promise<Segment> {
+    const { folder, disk, files } = this.#parts
     const firstOffset = this.#arrival.endOffset
-    const path = segmentPath(this.#folder, firstOffset)
+    const path = segmentPath(folder, firstOffset)
     try {
-      await this.#files.use(path, async (file) => {
+      await files.use(path, async (file) => {
         // What an earlier attempt may have left here.
         await file.truncate(0)
         await writeOrCut(file, [fileHeader(), ...frames], 0)
       })
     } catch (error) {
-      this.#files.forget(path)
-      await this.#disk.remove(path).catch(() => {})
+      files.forget(path)
+      await disk.remove(path).catch(() => {})
       throw storageError((error as Error).cause ?? error, path)
     }
     return { id, path, firstOffset, bytes: fileHeaderBytes + bytes, newest: 0 }

@@ -39,7 +39,7 @@ export interface OpenedStore {
 }
 
 /** A folder in memory that stores can be opened on one after the other. */
-export function folder(disk: Disk = memoryDisk()) {
+export function folder(disk: Disk = memoryDisk(), segmentBytesMax?: number) {
   let now = startTime
   const clock: Clock = {
     now: () => now,
@@ -63,7 +63,7 @@ export function folder(disk: Disk = memoryDisk()) {
       const shared = unclosed(await state)
       const store = await openStore(
         { clock, disk, openState: async () => shared },
-        { data: null, onDamage: (event) => events.push(event) },
+        { data: null, onDamage: (event) => events.push(event), ...(segmentBytesMax && { segmentBytesMax }) },
       )
       return { store, log: await store.open(topic), events, close: () => store.close() }
     },

@@ -1,0 +1,85 @@
+/** What every Disk must do; `make` gives one that is empty. */
+import * as assert from 'uvu/assert'
+import type { Disk } from '../../node/ports.ts'
+import type { Suite, TestTools } from '../helper/suite.ts'
+
+export function acceptDisk(test: Suite, name: string, make: (tools: TestTools) => Disk): void {
+  const text = (bytes: Uint8Array) => Buffer.from(bytes).toString()
+  const bytes = (value: string) => new Uint8Array(Buffer.from(value))
+
+  test(`${name}: opening creates a file and its folders, and listing names them sorted`, async (tools) => {
+    const disk = make(tools)
+    assert.equal(await disk.list(''), [])
+    assert.equal(await disk.list('no/such'), [])
+    for (const path of ['b/two', 'a', 'b/one', 'b/deep/er/x']) await (await disk.open(path)).close()
+    assert.equal(await disk.list(''), ['a', 'b'])
+    assert.equal(await disk.list('b'), ['deep', 'one', 'two'])
+  })
+
+  test(`${name}: pieces are written one after the other and read back, short only at the end`, async (tools) => {
+    const disk = make(tools)
+    const file = tools.use(await disk.open('f'))
+    await file.write([bytes('hello '), bytes(''), bytes('wide '), bytes('world')], 0)
+    await file.write([bytes('W')], 11)
+    await file.sync()
+    assert.is(await file.size(), 16)
+    const into = new Uint8Array(8)
+    assert.is(await file.read(into, 6), 8)
+    assert.is(text(into), 'wide Wor')
+    assert.is(await file.read(into, 14), 2)
+    assert.is(await file.read(into, 16), 0)
+    assert.is(await file.read(into, 99), 0)
+  })
+
+  test(`${name}: many pieces of every size arrive whole`, async (tools) => {
+    const disk = make(tools)
+    const file = tools.use(await disk.open('f'))
+    const pieces = Array.from({ length: 3_000 }, (_, i) => new Uint8Array((i * 37) % 9_000).fill(i))
+    await file.write(pieces, 5)
+    const all = new Uint8Array(await file.size())
+    await file.read(all, 0)
+    assert.ok(Buffer.concat([new Uint8Array(5), ...pieces]).equals(all))
+  })
+
+  test(`${name}: a gap that was never written reads as zeros, also after cutting and growing`, async (tools) => {
+    const disk = make(tools)
+    const file = tools.use(await disk.open('f'))
+    await file.write([bytes('abcdef')], 0)
+    await file.truncate(2)
+    assert.is(await file.size(), 2)
+    await file.write([bytes('z')], 5)
+    const into = new Uint8Array(6)
+    assert.is(await file.read(into, 0), 6)
+    assert.is(text(into), 'ab\0\0\0z')
+    await file.truncate(8)
+    assert.is(await file.size(), 8)
+  })
+
+  test(`${name}: two handles see one file; what was written is there after reopening`, async (tools) => {
+    const disk = make(tools)
+    const writer = await disk.open('d/f')
+    const reader = tools.use(await disk.open('d/f'))
+    await writer.write([bytes('seen')], 0)
+    const into = new Uint8Array(4)
+    assert.is(await reader.read(into, 0), 4)
+    await writer.close()
+    const again = tools.use(await disk.open('d/f'))
+    assert.is(await again.size(), 4)
+  })
+
+  test(`${name}: a removed file is gone, with a folder all in it, and removing nothing is no error`, async (tools) => {
+    const disk = make(tools)
+    for (const path of ['x/1', 'x/y/2', 'xz']) {
+      const file = await disk.open(path)
+      await file.write([bytes('old')], 0)
+      await file.close()
+    }
+    await disk.remove('x/1')
+    assert.equal(await disk.list('x'), ['y'])
+    await disk.remove('x')
+    await disk.remove('x')
+    assert.equal(await disk.list(''), ['xz'])
+    const anew = tools.use(await disk.open('x/1'))
+    assert.is(await anew.size(), 0)
+  })
+}
