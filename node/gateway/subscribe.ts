@@ -21,6 +21,7 @@ class Serving {
   readonly #channel: Channel
   readonly #peer: Peer
   readonly #unacked = new Map<number, Message<Uint8Array>>()
+  readonly #acking = new Set<Promise<void>>()
   #subscription: Subscription<Uint8Array> | undefined
   #named = false
   #sent = 0
@@ -68,6 +69,8 @@ class Serving {
         if (this.#ending) break
       }
       await subscription.close()
+      // The reader waits for what it acknowledged in its last words.
+      await Promise.all(this.#acking)
       this.#channel.send({ type: 'end' })
       this.#channel.close()
     } catch (error) {
@@ -95,9 +98,12 @@ class Serving {
         this.#untakenBytes = Math.max(0, this.#untakenBytes - word.bytes)
         this.#onTaken?.()
         return
-      case 'ack':
-        void this.#acknowledge(word.id, word.ranges)
+      case 'ack': {
+        const acking = this.#acknowledge(word.id, word.ranges)
+        this.#acking.add(acking)
+        void acking.then(() => this.#acking.delete(acking))
         return
+      }
       case 'close':
         this.#end()
         return

@@ -37,6 +37,8 @@ export class FakePeer implements Peer {
   failWith: Error | undefined
   /** Awaited before each record of `publishMany` is taken. */
   beforeTake: () => Promise<void> = async () => {}
+  /** An acknowledgement waits for this. */
+  beforeAck: () => Promise<void> = async () => {}
   #wakes = new Set<() => void>()
   #events: PeerEvent[] = []
 
@@ -178,6 +180,7 @@ class FakeSubscription<T> implements Subscription<T> {
       time: 1_000 + index,
     }
     const ack = async () => {
+      await this.#peer.beforeAck()
       this.#peer.acked.push(id)
     }
     return { topic: parseTopic(this.#topic), value: this.#decode(value) as T, key, headers, ack, ...place }

@@ -227,6 +227,20 @@ test('an acknowledgement resolves when the peer has it', async ({ use }) => {
   }
 })
 
+test('an acknowledgement given just before the end of the subscription still resolves', async ({ use }) => {
+  const { fake, peer } = await pair(use)
+  const orders = peer.topic('orders')
+  await orders.publish('one')
+  fake.beforeAck = () => new Promise((resolve) => setTimeout(resolve, 50))
+  let ack: Promise<void> | undefined
+  for await (const message of orders.subscribe({ name: 'billing', from: 'earliest' })) {
+    ack = message.ack()
+    break
+  }
+  await ack
+  assert.is(fake.acked.length, 1)
+})
+
 test('a reader that stops holds back only itself', async ({ use }) => {
   const { fake, peer } = await pair(use)
   const topic = peer.topic<Uint8Array>('big', { codec: 'bytes' })
