@@ -153,6 +153,9 @@ export const limits = {
   linkRetryMsMin: 50,
   linkRetryMsMax: 2 * second,
 
+  /** How long the handling of what came before a stream's end may take before the link counts as closed. */
+  lastWordsMs: 500,
+
   /** Handshakes under way from outside, and new ones a second from one address. More: closed unseen. */
   handshakesMax: 32,
   handshakesPerSecondMax: 64,

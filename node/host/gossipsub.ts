@@ -3,12 +3,13 @@
  * 1. `allowedTopics` is copied by its constructor. Ours is live, so that subscriptions of hostile peers are bounded by the topics
  *    we gossip ourselves.
  * 2. In anonymous mode it lets `from` through. Messages with any field of a signed message are counted invalid and dropped.
- * 3. A dead outbound stream is removed but not reopened, and a read error forgets the peer although the connection lives.
- *    `tend` looks once a second for connected peers without a stream and introduces them again.
+ * 3. A dead outbound stream is removed but not reopened, and a read error forgets the peer although the connection lives, leaving the other
+ *    side to write into a stream that nobody reads. `tend` looks once a second: it introduces connected peers without a stream again, and
+ *    resets streams from them that are not being read, whereupon the other side's `tend` does the same.
  */
 import { createHash } from 'node:crypto'
 import { type GossipSub, type GossipSubComponents, gossipsub, StrictNoSign } from '@chainsafe/libp2p-gossipsub'
-import type { Connection, PeerId as LibPeerId } from '@libp2p/interface'
+import type { Connection, PeerId as LibPeerId, Stream } from '@libp2p/interface'
 import { limits } from '../limits.ts'
 import type { Clock, Timer } from '../ports.ts'
 
@@ -16,6 +17,7 @@ import type { Clock, Timer } from '../ports.ts'
 interface Internals {
   allowedTopics: Set<string> | null
   streamsOutbound: Map<string, unknown>
+  streamsInbound: Map<string, { rawStream: unknown }>
   score: { rejectInvalidMessage(from: string, topic: string): void }
   handleReceivedMessage(from: LibPeerId, message: RpcMessage): Promise<void>
   onPeerConnected(peer: LibPeerId, connection: Connection): void
@@ -91,12 +93,15 @@ export function boundedGossipsub(allowedTopics: Set<string>): (components: Gossi
 export function tend(pubsub: GossipSub, clock: Clock, connections: () => Iterable<Connection>): Timer {
   const inner = pubsub as unknown as Internals
   const tried = new Map<string, { at: number; times: number }>()
+  let orphans = new Set<Stream>()
   return clock.every(limits.gossipTendMs, () => {
     const now = clock.now()
+    const open = [...connections()].filter(({ status }) => status === 'open')
+    orphans = resetOrphans(orphans, unread(inner, pubsub.protocols, open))
     const without = new Map<string, Connection>()
-    for (const connection of connections()) {
+    for (const connection of open) {
       const peer = connection.remotePeer.toString()
-      if (connection.status === 'open' && !inner.streamsOutbound.has(peer)) without.set(peer, connection)
+      if (!inner.streamsOutbound.has(peer)) without.set(peer, connection)
     }
     for (const peer of tried.keys()) if (!without.has(peer)) tried.delete(peer)
     for (const [peer, connection] of without) {
@@ -109,4 +114,26 @@ export function tend(pubsub: GossipSub, clock: Clock, connections: () => Iterabl
       }
     }
   })
+}
+
+/** Gossip streams from others that the library does not read. */
+function unread(inner: Internals, protocols: readonly string[], connections: readonly Connection[]): Set<Stream> {
+  const found = new Set<Stream>()
+  for (const { remotePeer, streams } of connections) {
+    const read = inner.streamsInbound.get(remotePeer.toString())?.rawStream
+    for (const stream of streams) {
+      if (stream.direction === 'inbound' && protocols.includes(stream.protocol) && stream !== read) found.add(stream)
+    }
+  }
+  return found
+}
+
+/** Resets those that were unread the last time too (a new one is unread for a moment); returns the others. */
+function resetOrphans(before: ReadonlySet<Stream>, now: ReadonlySet<Stream>): Set<Stream> {
+  const rest = new Set<Stream>()
+  for (const stream of now) {
+    if (before.has(stream)) stream.abort(new Error('nobody reads this stream'))
+    else rest.add(stream)
+  }
+  return rest
 }

@@ -158,6 +158,7 @@ class StreamLink implements Link {
   readonly #clock: Clock
   readonly #handler: LinkHandler
   readonly #onEnd: (link: StreamLink) => void
+  #ending: Timer | undefined
   #state: 'new' | 'open' | 'closing' | 'closed' = 'new'
 
   constructor(peer: PeerId, stream: Stream, clock: Clock, handler: LinkHandler, onEnd: (link: StreamLink) => void) {
@@ -174,9 +175,11 @@ class StreamLink implements Link {
 
   start(): void {
     this.#state = 'open'
-    // Not the end yet: a farewell that came with the close is still to be read.
+    // Not the end yet: a farewell that came with the close is still to be read. But a handler that is slow must not
+    // keep the next link from opening.
     this.#stream.addEventListener('close', () => {
       if (this.#state === 'open') this.#state = 'closing'
+      if (this.#state === 'closing') this.#ending = this.#clock.after(limits.lastWordsMs, () => this.end('closed'))
     })
     this.#handler.onOpen(this)
     void this.#read(paced(this.#stream))
@@ -259,6 +262,7 @@ class StreamLink implements Link {
   end(reason: string): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
+    this.#ending?.cancel()
     this.#stream.abort(new Error(reason))
     this.#onEnd(this)
     this.#handler.onClose(this, reason)

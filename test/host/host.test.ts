@@ -1,0 +1,132 @@
+import { randomBytes } from 'node:crypto'
+import { connect, createServer } from 'node:net'
+import * as assert from 'uvu/assert'
+import { isError } from '../../node/errors.ts'
+import { createHost, type Host } from '../../node/host/host.ts'
+import { ports } from '../friends/member.ts'
+import { suite } from '../helper/suite.ts'
+import { until } from '../helper/until.ts'
+
+const test = suite('host')
+
+interface Told {
+  address: string
+  reason: string
+}
+
+async function host(mesh = 'test mesh', told: Told[] = []): Promise<Host> {
+  return createHost({
+    seed: ports.random.bytes(32),
+    listen: ['/ip4/127.0.0.1/tcp/0'],
+    mesh,
+    ports,
+    onRefused: (address, reason) => told.push({ address, reason }),
+  })
+}
+
+function portOf(one: Host): number {
+  return Number(one.addresses()[0]?.split('/')[4])
+}
+
+test('two peers that dial each other at the same moment are left with one connection', async ({ use }) => {
+  const [a, b] = [use(await host()), use(await host())]
+  const [there, back] = [a.addresses()[0] as string, b.addresses()[0] as string]
+  await Promise.all([a.dial(back), b.dial(there)])
+  const only = (one: Host) => (one.libp2p.getConnections().length === 1 ? one.libp2p.getConnections()[0] : undefined)
+  await until(() => only(a) && only(b) && only(a)?.direction !== only(b)?.direction)
+  assert.equal(a.connected(), [b.id])
+})
+
+test('a dial says who is there, and connecting and hanging up are told once', async ({ use }) => {
+  const [a, b] = [use(await host()), use(await host())]
+  const seen: string[] = []
+  a.onConnect((peer, direction) => seen.push(`+${peer} ${direction}`))
+  a.onDisconnect((peer) => seen.push(`-${peer}`))
+  assert.is(await a.dial(b.addresses()[0] as string), b.id)
+  assert.ok((await a.rttMs(b.id)) >= 0)
+  assert.ok(a.traffic().sent > 500 && a.traffic().received > 500)
+  await a.hangUp(b.id)
+  await until(() => seen.length === 2)
+  assert.equal(seen, [`+${b.id} outbound`, `-${b.id}`])
+})
+
+test('a peer is dialled at those of its addresses that can be its own', async ({ use }) => {
+  const [a, b, c] = [use(await host()), use(await host()), use(await host())]
+  const [ofB, ofC] = [b.addresses()[0] as string, c.addresses()[0] as string]
+  assert.is(await a.dial(b.id, ['no address', ofC, ofB.split('/p2p/')[0] as string]), b.id)
+  const error = await a.dial(c.id, [ofB]).catch((reason) => reason)
+  assert.match(String(error), 'no address is known')
+})
+
+test('another mesh secret is refused on both sides, in words', async ({ use }) => {
+  const [atA, atB]: [Told[], Told[]] = [[], []]
+  const [a, b] = [use(await host('one', atA)), use(await host('two', atB))]
+  const error = await a.dial(b.addresses()[0] as string).catch((reason) => reason)
+  assert.instance(error, Error)
+  await until(() => atA.length === 1 && atB.length === 1)
+  for (const { reason } of [...atA, ...atB]) {
+    assert.is(reason, 'does not share our mesh secret, or is not a Grapevine peer')
+  }
+  assert.equal([...a.connected(), ...b.connected()], [])
+})
+
+test('garbage on the port is refused, reported once for an address, and leaves nothing behind', async ({ use }) => {
+  const told: Told[] = []
+  const a = use(await host('test mesh', told))
+  const pieces = [
+    Buffer.from('GET / HTTP/1.1\r\n\r\n'),
+    randomBytes(5_000),
+    Buffer.from('\x13/multistream/1.0.0\n\x07/noise\n'),
+    Buffer.concat([Buffer.from('\x13/multistream/1.0.0\n\x07/noise\n', 'latin1'), randomBytes(300)]),
+    Buffer.alloc(0),
+    Buffer.alloc(70_000, 255),
+  ]
+  for (let round = 0; round < 2; round++) {
+    for (const piece of pieces) {
+      await new Promise<void>((resolve) => {
+        const socket = connect(portOf(a), '127.0.0.1', () => socket.end(piece))
+        socket.on('error', () => undefined).on('close', () => resolve())
+        socket.setTimeout(1_000, () => socket.destroy()).resume()
+      })
+    }
+  }
+  await until(() => told.length > 0)
+  assert.is(told.length, 1)
+  assert.equal(a.libp2p.getConnections(), [])
+  const b = use(await host())
+  assert.is(await b.dial(a.addresses()[0] as string), a.id, 'it still takes peers')
+})
+
+test('a server that is no peer is refused, and one that says nothing costs a bounded time', async ({ use }) => {
+  const told: Told[] = []
+  const a = use(await host('test mesh', told))
+  const talker = use(
+    createServer((socket) =>
+      socket
+        .on('error', () => undefined)
+        .resume()
+        .end('220 mail ready\r\n'),
+    ).listen(0),
+  )
+  const mute = use(createServer((socket) => socket.on('error', () => undefined).resume()).listen(0))
+  await until(() => talker.address() !== null && mute.address() !== null)
+  const at = (server: typeof talker) => `/ip4/127.0.0.1/tcp/${(server.address() as { port: number }).port}`
+  assert.instance(await a.dial(at(talker)).catch((reason) => reason), Error)
+  assert.is(told.length, 1)
+  const began = performance.now()
+  assert.instance(await a.dial(at(mute), [], 300).catch((reason) => reason), Error)
+  assert.ok(performance.now() - began < 2_000)
+})
+
+test('listening where it is not possible says which address and why', async ({ use }) => {
+  const first = use(await host())
+  const taken = first.addresses()[0]?.split('/p2p/')[0] as string
+  const options = { seed: ports.random.bytes(32), mesh: '', ports, onRefused: () => undefined }
+  const error = await createHost({ ...options, listen: [taken] }).catch((reason) => reason)
+  assert.ok(isError(error, 'ListenFailed'))
+  assert.equal(error.data.addresses, [taken])
+  assert.match(error.message, 'EADDRINUSE')
+  assert.ok(isError(await createHost({ ...options, listen: ['4001'] }).catch((reason) => reason), 'InvalidOption'))
+})
+
+test.run()
