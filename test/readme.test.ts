@@ -1,0 +1,94 @@
+import { spawn } from 'node:child_process'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import * as assert from 'uvu/assert'
+import { suite } from './helper/suite.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const text = await readFile(join(root, 'README.md'), 'utf8')
+const blocks = [...text.matchAll(/^```(ts|sh)\n(.*?)^```/gms)].map((match) => ({
+  kind: match[1] as 'ts' | 'sh',
+  code: match[2] as string,
+  endLine: text.slice(0, match.index + match[0].length).split('\n').length,
+}))
+const programs = blocks.filter((block) => block.kind === 'ts')
+const sessions = blocks.filter((block) => block.kind === 'sh')
+
+const test = suite('readme')
+
+/** Runs a command in an empty folder where only its own peers are found; resolves with what it printed. */
+async function run(
+  folder: string,
+  command: string,
+  args: string[],
+): Promise<{ code: number | null; out: string; err: string }> {
+  const [runtime, data] = [join(folder, 'runtime'), join(folder, 'data')]
+  for (const made of [runtime, data]) await mkdir(made, { mode: 0o700 })
+  const env = { ...process.env, XDG_RUNTIME_DIR: runtime, XDG_DATA_HOME: data, HOME: folder }
+  const child = spawn(command, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let [out, err] = ['', '']
+  child.stdout.on('data', (chunk) => {
+    out += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    err += chunk
+  })
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
+  return { code, out, err }
+}
+
+/** A program of the README, as a file that runs from anywhere. */
+async function programFile(folder: string, code: string): Promise<string> {
+  const file = join(folder, 'program.ts')
+  const itPipe = import.meta.resolve('it-pipe')
+  await writeFile(
+    file,
+    code
+      .replace("'grapevine'", JSON.stringify(join(root, 'node/index.ts')))
+      .replace("'it-pipe'", JSON.stringify(itPipe)),
+  )
+  return file
+}
+
+test('the first program stands before line 20, and two peers pass a record', async ({ dir }) => {
+  const [first] = programs
+  assert.ok(first !== undefined && first.endLine <= 20, `it ends on line ${first?.endLine}`)
+  const folder = dir()
+  const { code, out, err } = await run(folder, process.execPath, [await programFile(folder, first.code)])
+  assert.is(code, 0, err)
+  assert.match(out, /stored here and by 1 other peer\n\{ id: 1 \} from 12D3KooW/)
+})
+
+for (const [at, { code: program }] of programs.slice(1).entries()) {
+  test(`program ${at + 2} runs`, async ({ dir }) => {
+    const folder = dir()
+    const { code, err } = await run(folder, process.execPath, [await programFile(folder, program)])
+    assert.is(code, 0, err)
+  })
+}
+
+test(
+  'the first session at the command line does what it says',
+  async ({ dir }) => {
+    const folder = dir()
+    const command = join(folder, 'grapevine')
+    await writeFile(command, `#!/bin/sh\nexec '${process.execPath}' '${join(root, 'cli/main.ts')}' "$@"\n`, {
+      mode: 0o755,
+    })
+    const [up, session] = sessions.map(({ code }) => code.replace(/#.*$/gm, '').trim())
+    const script = `
+      PATH="${folder}:$PATH"
+      trap 'kill $(jobs -p); wait' EXIT
+      ${up} &
+      sleep 2
+      ${session?.replace('grapevine friends', 'until grapevine friends | grep 12D3KooW; do sleep 0.2; done')}
+    `
+    const { out, err } = await run(folder, 'bash', ['-c', script])
+    assert.match(out, /12D3KooW/, err)
+    assert.match(out, /one\ntwo\nthree\n/, err)
+  },
+  { deadlineMs: 60_000 },
+)
+
+test.run()
