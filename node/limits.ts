@@ -205,6 +205,10 @@ export const limits = {
   /** Wants in flight per feed (pipelining) and altogether. More waits its turn. */
   wantsPerFeed: 2,
   wantsMax: 16,
+  /** Wants in flight at one friend: one that does not answer leaves room for the others (guess). More waits its turn. */
+  wantsAtFriend: 8,
+  /** Feeds of which one friend is known to have more than we (some 500 B each). More: it tells of them again later. */
+  offersAtFriend: 20_000,
   /** Wants one friend may have queued here. More: dropped, the friend asks again. */
   wantsPerFriendMax: 64,
   /** A want without any progress moves to another friend after this. */

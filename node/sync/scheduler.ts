@@ -7,7 +7,9 @@
  * 2. Among the friends that offer the next batch, the one with the fewest wants in flight is asked; of equals,
  *    the one that offered first, which is the one the head was heard from.
  * 3. A want without progress for `stallMs` is cancelled, its friend is passed over for a while, and the range moves on.
- * 4. A feed is forgotten here as soon as nothing of it is missing, so memory follows what is missing, not what exists.
+ * 4. One friend has at most `wantsAtFriend` wants and `offersAtFriend` offers; one that stalled is asked for one thing at a
+ *    time until something comes. So a friend that promises much and sends nothing takes little from the others.
+ * 5. A feed is forgotten here as soon as nothing of it is missing, so memory follows what is missing, not what exists.
  */
 import { limits } from '../limits.ts'
 import type { FeedId, PeerId, TopicName } from '../types.ts'
@@ -45,6 +47,13 @@ interface Want {
   movedAt: number
 }
 
+interface Friend {
+  wants: number
+  offers: number
+  /** Stalled, and has sent nothing since: asked for one thing at a time until then. */
+  slowUntil: number
+}
+
 interface Missing {
   topic: TopicName
   feed: FeedId
@@ -60,8 +69,13 @@ const passOverMs = 10 * limits.stallMs
 export class FetchScheduler {
   readonly #missing = new Map<string, Missing>()
   readonly #wants = new Map<number, Missing>()
-  readonly #load = new Map<PeerId, number>()
+  readonly #friends = new Map<PeerId, Friend>()
   #lastId = 0
+
+  /** Feeds of which something is missing. */
+  get size(): number {
+    return this.#missing.size
+  }
 
   /** How far each feed of a topic is known to go of which something is missing. */
   targets(topic: TopicName): Map<FeedId, number> {
@@ -93,12 +107,7 @@ export class FetchScheduler {
         this.#onRewound(input, now, effects)
         break
       case 'lost':
-        for (const missing of this.#missing.values()) {
-          missing.offers.delete(input.peer)
-          this.#drop(missing, (want) => want.peer === input.peer)
-        }
-        this.#load.delete(input.peer)
-        this.#evaluateAll(now, effects)
+        this.#onLost(input.peer, now, effects)
         break
       case 'released':
         for (const missing of [...this.#missing.values()]) {
@@ -115,17 +124,21 @@ export class FetchScheduler {
   }
 
   #onOffered(input: Extract<FetchInput, { type: 'offered' }>, now: number, effects: FetchEffect[]): void {
-    if (input.last <= input.held) return
+    if (input.last <= input.held || input.last < input.base) return
     const key = `${input.topic}/${input.feed}`
+    const friend = this.#friendOf(input.peer)
     let missing = this.#missing.get(key)
+    if (missing?.offers.has(input.peer) !== true && friend.offers >= limits.offersAtFriend) return
     if (missing === undefined) {
       missing = { topic: input.topic, feed: input.feed, arrived: input.held, offers: new Map(), wants: [] }
       this.#missing.set(key, missing)
     }
     missing.arrived = Math.max(missing.arrived, input.held)
     const known = missing.offers.get(input.peer)
-    if (known === undefined) missing.offers.set(input.peer, { base: input.base, last: input.last, waitUntil: 0 })
-    else {
+    if (known === undefined) {
+      missing.offers.set(input.peer, { base: input.base, last: input.last, waitUntil: 0 })
+      friend.offers++
+    } else {
       known.base = Math.max(known.base, input.base)
       known.last = Math.max(known.last, input.last)
     }
@@ -149,6 +162,7 @@ export class FetchScheduler {
     const want = missing?.wants.find((each) => each.id === input.id)
     if (missing === undefined || want === undefined) return
     want.movedAt = now
+    this.#friendOf(want.peer).slowUntil = 0
     if (input.seq !== undefined) missing.arrived = Math.max(missing.arrived, input.seq)
     // The wants behind it wait for it: its progress is theirs.
     for (const behind of missing.wants) behind.movedAt = now
@@ -161,8 +175,10 @@ export class FetchScheduler {
     this.#drop(missing, (each) => each.id === input.id)
     const offer = missing.offers.get(want.peer)
     if (offer !== undefined) {
-      if (input.reason === 'gone') offer.base = Math.max(offer.base, input.base)
-      else if (input.reason === 'unknown') missing.offers.delete(want.peer)
+      if (input.reason === 'unknown' || (input.reason === 'gone' && input.base > offer.last))
+        this.#withdraw(missing, want.peer)
+      else if (input.reason === 'gone' && input.base > want.from) offer.base = Math.max(offer.base, input.base)
+      // Nothing came and nothing was said that we did not know.
       else if (missing.arrived < want.from) offer.waitUntil = now + passOverMs
     }
     this.#evaluate(missing, now, effects)
@@ -175,10 +191,21 @@ export class FetchScheduler {
     for (const want of missing.wants) effects.push({ type: 'cancel', id: want.id, peer: want.peer })
     this.#drop(missing, () => true)
     missing.arrived = input.held
-    const blamed = input.blame === undefined ? undefined : missing.offers.get(input.blame)
-    // Without anybody to blame it was our disk: leave it a moment.
-    const passed = blamed === undefined ? missing.offers.values() : [blamed]
-    for (const offer of passed) offer.waitUntil = now + (blamed === undefined ? limits.stallMs : passOverMs)
+    // Without anybody to blame it was our disk: leave it a moment. Whom we blame may be nobody who offers it.
+    for (const [peer, offer] of missing.offers) {
+      if (input.blame === undefined) offer.waitUntil = now + limits.stallMs
+      else if (input.blame === peer) offer.waitUntil = now + passOverMs
+    }
+    this.#evaluateAll(now, effects)
+  }
+
+  #onLost(peer: PeerId, now: number, effects: FetchEffect[]): void {
+    for (const missing of [...this.#missing.values()]) {
+      this.#drop(missing, (want) => want.peer === peer)
+      this.#withdraw(missing, peer)
+      this.#forgetComplete(missing)
+    }
+    this.#friends.delete(peer)
     this.#evaluateAll(now, effects)
   }
 
@@ -188,6 +215,7 @@ export class FetchScheduler {
       if (stalled === undefined) continue
       const offer = missing.offers.get(stalled.peer)
       if (offer !== undefined) offer.waitUntil = now + passOverMs
+      this.#friendOf(stalled.peer).slowUntil = now + passOverMs
       for (const want of missing.wants) effects.push({ type: 'cancel', id: want.id, peer: want.peer })
       this.#drop(missing, () => true)
     }
@@ -197,6 +225,7 @@ export class FetchScheduler {
   #evaluateAll(now: number, effects: FetchEffect[]): void {
     for (const missing of [...this.#missing.values()]) {
       if (this.#wants.size >= limits.wantsMax) return
+      if (![...this.#friends.values()].some((friend) => hasRoom(friend, now))) return
       this.#evaluate(missing, now, effects)
     }
   }
@@ -206,12 +235,13 @@ export class FetchScheduler {
     while (missing.wants.length < limits.wantsPerFeed && this.#wants.size < limits.wantsMax) {
       const ahead = missing.wants.at(-1)
       const next = Math.max(missing.arrived, ahead?.to ?? 0) + 1
-      const chosen = ahead === undefined ? this.#choose(missing, next, now) : this.#again(missing, ahead.peer, next)
+      const chosen =
+        ahead === undefined ? this.#choose(missing, next, now) : this.#again(missing, ahead.peer, next, now)
       if (chosen === undefined) break
       const want: Want = { id: ++this.#lastId, peer: chosen.peer, from: chosen.from, to: chosen.to, movedAt: now }
       missing.wants.push(want)
       this.#wants.set(want.id, missing)
-      this.#load.set(want.peer, (this.#load.get(want.peer) ?? 0) + 1)
+      this.#friendOf(want.peer).wants++
       effects.push({
         type: 'want',
         id: want.id,
@@ -222,37 +252,58 @@ export class FetchScheduler {
         to: want.to,
       })
     }
+    this.#forgetComplete(missing)
+  }
+
+  #forgetComplete(missing: Missing): void {
     if (missing.wants.length > 0) return
-    for (const [peer, offer] of missing.offers) if (offer.last <= missing.arrived) missing.offers.delete(peer)
+    for (const [peer, offer] of missing.offers) if (offer.last <= missing.arrived) this.#withdraw(missing, peer)
     if (missing.offers.size === 0) this.#missing.delete(`${missing.topic}/${missing.feed}`)
   }
 
-  #again(missing: Missing, peer: PeerId, next: number): { peer: PeerId; from: number; to: number } | undefined {
+  #again(
+    missing: Missing,
+    peer: PeerId,
+    next: number,
+    now: number,
+  ): { peer: PeerId; from: number; to: number } | undefined {
     const offer = missing.offers.get(peer)
-    return offer === undefined || offer.last < next ? undefined : { peer, from: next, to: offer.last }
+    if (offer === undefined || offer.last < next || offer.base > next) return undefined
+    return hasRoom(this.#friendOf(peer), now) ? { peer, from: next, to: offer.last } : undefined
   }
 
   /** Rule 2. Where retention removed `next` everywhere, the friend that goes back furthest is asked from there on. */
   #choose(missing: Missing, next: number, now: number): { peer: PeerId; from: number; to: number } | undefined {
     let best: { peer: PeerId; from: number; to: number } | undefined
     for (const [peer, offer] of missing.offers) {
-      if (offer.last < next || offer.waitUntil > now) continue
+      if (offer.last < next || offer.waitUntil > now || !hasRoom(this.#friendOf(peer), now)) continue
       const from = Math.max(next, offer.base)
       const better =
-        best === undefined || from < best.from || (from === best.from && this.#loadOf(peer) < this.#loadOf(best.peer))
+        best === undefined ||
+        from < best.from ||
+        (from === best.from && this.#friendOf(peer).wants < this.#friendOf(best.peer).wants)
       if (better) best = { peer, from, to: offer.last }
     }
     return best
   }
 
-  #loadOf(peer: PeerId): number {
-    return this.#load.get(peer) ?? 0
+  #friendOf(peer: PeerId): Friend {
+    let friend = this.#friends.get(peer)
+    if (friend === undefined) {
+      friend = { wants: 0, offers: 0, slowUntil: 0 }
+      this.#friends.set(peer, friend)
+    }
+    return friend
+  }
+
+  #withdraw(missing: Missing, peer: PeerId): void {
+    if (missing.offers.delete(peer)) this.#friendOf(peer).offers--
   }
 
   #drop(missing: Missing, which: (want: Want) => boolean): void {
     for (const want of missing.wants.filter(which)) {
       this.#wants.delete(want.id)
-      this.#load.set(want.peer, Math.max(0, this.#loadOf(want.peer) - 1))
+      this.#friendOf(want.peer).wants--
     }
     missing.wants = missing.wants.filter((want) => !which(want))
   }
@@ -260,6 +311,11 @@ export class FetchScheduler {
   #forget(missing: Missing, effects: FetchEffect[]): void {
     for (const want of missing.wants) effects.push({ type: 'cancel', id: want.id, peer: want.peer })
     this.#drop(missing, () => true)
+    for (const peer of [...missing.offers.keys()]) this.#withdraw(missing, peer)
     this.#missing.delete(`${missing.topic}/${missing.feed}`)
   }
+}
+
+function hasRoom(friend: Friend, now: number): boolean {
+  return friend.wants < (friend.slowUntil > now ? 1 : limits.wantsAtFriend)
 }
