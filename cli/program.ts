@@ -8,7 +8,7 @@ import { addStatus } from './command/status.ts'
 import { addSub } from './command/sub.ts'
 import { addTopics } from './command/topics.ts'
 import { addUp } from './command/up.ts'
-import { paint, tell } from './output.ts'
+import { isBrokenPipe, paint, stdoutClosed, tell } from './output.ts'
 
 const exitCodes = `
 Exit codes: 0 done, 1 failed, 2 wrong usage. Data goes to stdout, all else to stderr.
@@ -21,8 +21,8 @@ const usage = new Set(['InvalidOption', 'InvalidTopic', 'MeshOpen'])
 /** How long the process may take to fall silent by itself when its work is done. */
 const lingerMs = 2_000
 
-/** Runs one command line and sets the exit code; never rejects. */
-export async function run(args: string[]): Promise<void> {
+/** All commands, each with its help. */
+export function grapevine(): Command {
   const program = new Command('grapevine')
     .description('Messaging without a broker: durable topics over a mesh of equal peers.')
     .version(version)
@@ -32,9 +32,15 @@ export async function run(args: string[]): Promise<void> {
   for (const add of [addUp, addPub, addSub, addStatus, addFriends, addTopics, addInvite]) add(program)
   // Subcommands are made before they can inherit it.
   for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)')
+  return program
+}
 
+/** Runs one command line and sets the exit code; never rejects. */
+export async function run(args: string[]): Promise<void> {
+  // From here on a reader that is gone fails the write that needed it, and not the process.
+  stdoutClosed()
   try {
-    await program.parseAsync(args, { from: 'user' })
+    await grapevine().parseAsync(args, { from: 'user' })
   } catch (error) {
     process.exitCode = failed(error, args.includes('--json'))
   }
@@ -43,6 +49,7 @@ export async function run(args: string[]): Promise<void> {
 
 function failed(error: unknown, json: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  if (isBrokenPipe(error)) return 0
   const message = error instanceof Error ? error.message : String(error)
   if (!isError(error)) {
     tell(

@@ -9,7 +9,7 @@ export function stopAsked(): AbortSignal {
     asked.abort()
     if (process.stderr.isTTY) tell(paint('dim', '\nstopping; once more to stop at once'))
   }
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal)
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, onSignal)
   return asked.signal
 }
 

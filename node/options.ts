@@ -7,7 +7,7 @@ import { limits } from './limits.ts'
 import type { TopicName } from './types.ts'
 import { parseTopic } from './wire/topic.ts'
 
-export type LogLevel = 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace'
+type LogLevel = 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace'
 
 export interface PeerOptions {
   /** The peer's folder, created where it is missing; `null` (default): everything in memory, lost on closing. */

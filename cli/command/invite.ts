@@ -29,6 +29,11 @@ async function invite(options: Pick<PlaceOptions, 'data' | 'api' | 'mesh' | 'jso
   }
   try {
     const { addresses } = await peer.status()
+    if (addresses.length === 0) {
+      throw new GrapevineError('ApiFailed', 'the peer listens nowhere, so nobody can join it: start it with --listen', {
+        status: 0,
+      })
+    }
     const outside = addresses.filter((address) => !/^\/(ip4\/127\.|ip6\/::1\/)/.test(address))
     const secret = options.mesh ?? (await secretIn(options.data ?? defaultFolder())) ?? ''
     if (outside.length === 0) tell('this peer listens on loopback only: the invite works on this machine alone')

@@ -1,14 +1,7 @@
 /** `grapevine up`: runs a peer until it is stopped, and opens the local API that all other commands use. */
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
-import {
-  createPeer,
-  decodeInvite,
-  type Peer,
-  type PeerEvent,
-  type PeerOptions,
-  startGateway,
-} from '../../node/index.ts'
+import { createPeer, decodeInvite, type PeerEvent, type PeerOptions, startGateway } from '../../node/index.ts'
 import { count, each } from '../argument.ts'
 import { announce, defaultFolder } from '../folder.ts'
 import { addOwnPeerOptions, type PlaceOptions, peerOptionsOf } from '../open.ts'
@@ -60,6 +53,8 @@ async function up(options: UpOptions): Promise<void> {
     ...(log ? { logLevel: log } : {}),
   }
   const peer = await createPeer(settings)
+  // Listened to from here on: a friend may be found before the peer has said that it is ready.
+  const events = peer.events()
   let takeBack = async () => {}
   try {
     // A peer in memory has no folder in which commands would find the token: then whoever starts it may name one.
@@ -70,9 +65,9 @@ async function up(options: UpOptions): Promise<void> {
     const ready = { id, addresses, api: gateway.address, data }
     const mesh = options.mesh ?? options.join?.map((text) => decodeInvite(text)?.secret).find(Boolean)
     if (data !== null) takeBack = await announce(data, { ...ready, token: gateway.token, mesh })
-    void follow(peer, options.json === true)
     if (options.json) await writeJson({ event: 'ready', id, pid: process.pid, addresses, api: gateway.address, data })
     else greet(ready, gateway.token)
+    void follow(events, options.json === true)
     await aborted(stop)
     await peer.drain()
   } finally {
@@ -82,9 +77,9 @@ async function up(options: UpOptions): Promise<void> {
 }
 
 /** Until the peer is closed. */
-async function follow(peer: Peer, json: boolean): Promise<void> {
+async function follow(events: AsyncIterable<PeerEvent>, json: boolean): Promise<void> {
   try {
-    for await (const event of peer.events()) {
+    for await (const event of events) {
       const { type, ...rest } = event
       if (json) await writeJson({ event: type, ...rest })
       else tell(sentenceOf(event))

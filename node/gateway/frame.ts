@@ -68,7 +68,7 @@ export interface Failure {
 }
 const failureShape = z.object({ code: z.string(), message: z.string(), data: z.unknown() })
 
-export function packFrame(head: object, body: Uint8Array): Uint8Array {
+function packFrame(head: object, body: Uint8Array): Uint8Array {
   const json = Buffer.from(JSON.stringify(head))
   const bytes = Buffer.allocUnsafe(4 + json.length + body.byteLength)
   bytes.writeUInt32BE(json.length, 0)

@@ -30,7 +30,7 @@ export function parseListen(listen: string): Listen {
   return { host, port }
 }
 
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 }
 
