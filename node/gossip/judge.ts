@@ -27,7 +27,10 @@ export interface HeadInput {
   pending: number
 }
 
-/** Batches behind a head up to which it is held back until they are here; gossipsub forgets it after some seconds anyway. */
+/**
+ * Batches behind a head up to which it is held back until they are here, and behind our tip up to which it is still news;
+ * gossipsub forgets it after some seconds anyway.
+ */
 export const nearBatches = 200
 
 export function judgeHead(
@@ -38,6 +41,8 @@ export function judgeHead(
   if (head.head.topic !== topic || !headSigned(head)) return 'reject'
   if (!carried || range?.forked) return 'ignore'
   const last = range?.last ?? 0
+  // One from long ago is a replay: passed on once more by everybody, it would cost the whole mesh what it costs its sender.
+  if (last - seq > nearBatches) return 'ignore'
   if (seq < last) return 'held'
   // Another head at our own tip is a fork: not passed on, but kept as proof by the room that stores.
   if (seq === last) return Buffer.compare(range?.hash ?? head.hash, head.hash) === 0 ? 'held' : 'store'
