@@ -7,16 +7,17 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
-import type { PeerStatus } from '../../node/index.ts'
+import { connectPeer, type Peer, type PeerStatus } from '../../node/index.ts'
 import type { TestTools } from './suite.ts'
 import { until } from './until.ts'
 
 const main = join(import.meta.dirname, '../../cli/main.ts')
 /** A process that takes longer to say `ready` has hung. */
 const readyMs = 20_000
+const tokenInMemory = 'neighbours'
 
 /** A line of `up --json`. */
 export interface PeerLine {
@@ -56,8 +57,9 @@ export interface PeerProcess {
   /** Runs a command that talks to this peer. */
   run(args: string[], stdin?: string | Buffer): Promise<CommandResult>
   start(args: string[]): RunningCommand
+  /** A client of its local API, in this process: for what is asked often. */
+  readonly client: Peer
   status(): Promise<PeerStatus>
-  friends(): Promise<string[]>
   event(name: string, ms?: number): Promise<PeerLine>
   /** SIGKILL. */
   kill(): Promise<void>
@@ -116,7 +118,9 @@ export class Neighbourhood {
     if (ready.event !== 'ready') throw new Error(`peer ${name} began with ${JSON.stringify(ready)}`)
     const place = data ? ['--data', data] : ['--api', ready.api]
     const run = (command: string[], stdin?: string | Buffer) => this.run([...command, ...place], stdin)
-    const json = async (command: string) => JSON.parse((await ok(run([command, '--json']))).stdout.toString())
+    const token = data ? readFileSync(join(data, 'token'), 'utf8') : tokenInMemory
+    const client = await connectPeer({ api: ready.api, token })
+    void running.ended.then(() => client.close())
     return {
       name,
       pid: running.pid,
@@ -127,8 +131,8 @@ export class Neighbourhood {
       errors: running.errors,
       run,
       start: (command) => this.start([...command, ...place]),
-      status: () => json('status'),
-      friends: async () => (await json('friends')).map((friend: { id: string }) => friend.id),
+      client,
+      status: () => client.status(),
       event: (event, ms) =>
         until(() => events.find((line) => line.event === event), ms, `peer ${name} tells of ${event}`),
       kill: running.kill,
@@ -149,7 +153,7 @@ export class Neighbourhood {
   /** Starts a command. With `onLine`, stdout goes there a line at a time and is not kept. */
   start(args: string[], onLine?: (line: string) => void): RunningCommand {
     // A peer in memory has no folder in which commands would find its token.
-    const token = args.includes('--ephemeral') || args.includes('--api') ? { GRAPEVINE_TOKEN: 'neighbours' } : {}
+    const token = args.includes('--ephemeral') || args.includes('--api') ? { GRAPEVINE_TOKEN: tokenInMemory } : {}
     const env = { ...this.#env, ...token }
     const child = spawn(process.execPath, [main, ...args], { cwd: this.root, env, stdio: 'pipe' })
     this.#children.add(child)
@@ -178,7 +182,7 @@ export class Neighbourhood {
 export async function ok(result: Promise<CommandResult>): Promise<CommandResult> {
   const { code, stdout, stderr } = await result
   if (code === 0) return { code, stdout, stderr }
-  throw new Error(`exit ${code}: ${stderr.trim()}\n${stdout.subarray(-500)}`)
+  throw new Error(`exit ${code}: ${stderr.trim()}\n…${stdout.subarray(-200)}`)
 }
 
 function lines(onLine: (line: string) => void): (piece: Buffer) => void {
