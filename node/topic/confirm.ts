@@ -25,6 +25,7 @@ export class Confirmations {
   /** By feed and peer: the newest of our batches that it has. */
   readonly #have = new Map<FeedId, Map<PeerId, number>>()
   readonly #waiting = new Set<Waiting>()
+  #closed = false
 
   /** `autoNeed` says what `auto` means now. */
   constructor(clock: Clock, autoNeed: () => number) {
@@ -46,6 +47,7 @@ export class Confirmations {
   wait(feed: FeedId, seq: number, confirm: Confirm, timeoutMs: number): Promise<number> {
     const copies = this.copies(feed, seq)
     if (copies >= this.#need(confirm)) return Promise.resolve(copies)
+    if (this.#closed) return Promise.reject(closedError())
     return new Promise((resolve, reject) => {
       const waiting: Waiting = { feed, seq, confirm, timeoutMs, timer: undefined, resolve, reject }
       waiting.timer = this.#clock.after(timeoutMs, () => this.#onTimeout(waiting))
@@ -71,12 +73,12 @@ export class Confirmations {
     }
   }
 
+  /** Ends all waits with `PeerClosed`, also those that a commit still under way begins later. */
   close(): void {
+    this.#closed = true
     for (const waiting of this.#waiting) {
       this.#end(waiting)
-      waiting.reject(
-        new GrapevineError('PeerClosed', 'the peer was closed before the record was confirmed; it is on this disk', {}),
-      )
+      waiting.reject(closedError())
     }
   }
 
@@ -97,4 +99,9 @@ export class Confirmations {
     waiting.timer?.cancel()
     this.#waiting.delete(waiting)
   }
+}
+
+function closedError(): GrapevineError {
+  const message = 'the peer was closed before the record was confirmed; it is on this disk'
+  return new GrapevineError('PeerClosed', message, {})
 }
