@@ -9,6 +9,7 @@ interface OpenFile {
   users: number
   /** To be closed by its last user. */
   ending: boolean
+  closed: PromiseWithResolvers<void>
 }
 
 export class OpenFiles {
@@ -16,7 +17,6 @@ export class OpenFiles {
   readonly #max: number
   /** In order of last use. */
   readonly #open = new Map<string, OpenFile>()
-  readonly #closing = new Set<Promise<void>>()
 
   constructor(disk: Disk, max: number) {
     this.#disk = disk
@@ -25,7 +25,7 @@ export class OpenFiles {
 
   /** Runs `act` with the file open. */
   async use<T>(path: string, act: (file: DiskFile) => Promise<T>): Promise<T> {
-    const entry = this.#open.get(path) ?? { file: this.#disk.open(path), users: 0, ending: false }
+    const entry = this.#open.get(path) ?? this.#begin(path)
     this.#open.delete(path)
     this.#open.set(path, entry)
     entry.users++
@@ -42,16 +42,15 @@ export class OpenFiles {
     }
   }
 
-  /** Closes the file, once nobody uses it; resolves at once. */
-  forget(path: string): void {
-    const entry = this.#open.get(path)
-    if (entry !== undefined) this.#end(path, entry)
+  /** Closes all files whose path begins with `prefix`; resolves when the last use that had begun is over. */
+  async close(prefix = ''): Promise<void> {
+    const ended = [...this.#open].filter(([path]) => path.startsWith(prefix))
+    for (const [path, entry] of ended) this.#end(path, entry)
+    await Promise.all(ended.map(([, entry]) => entry.closed.promise))
   }
 
-  /** Closes all files whose path begins with `prefix`; resolves when those unused are closed. */
-  async close(prefix = ''): Promise<void> {
-    for (const [path, entry] of [...this.#open]) if (path.startsWith(prefix)) this.#end(path, entry)
-    await Promise.all(this.#closing)
+  #begin(path: string): OpenFile {
+    return { file: this.#disk.open(path), users: 0, ending: false, closed: Promise.withResolvers() }
   }
 
   #shrink(): void {
@@ -72,10 +71,6 @@ export class OpenFiles {
 
   #close(entry: OpenFile): void {
     // What was written is synced already; a failing close loses nothing.
-    const closed = entry.file
-      .then((file) => file.close())
-      .catch(() => {})
-      .finally(() => this.#closing.delete(closed))
-    this.#closing.add(closed)
+    entry.file.then((file) => file.close()).then(entry.closed.resolve, () => entry.closed.resolve())
   }
 }

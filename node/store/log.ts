@@ -265,6 +265,7 @@ export class SegmentLog implements TopicLog {
   }
 
   async #readAt(path: string, position: number, length: number): Promise<Uint8Array> {
+    this.#refuseClosed()
     const bytes = new Uint8Array(length)
     try {
       return bytes.subarray(0, await this.#parts.files.use(path, (file) => file.read(bytes, position)))
@@ -301,7 +302,8 @@ export class SegmentLog implements TopicLog {
       await this.#marks.setFeeds(marks)
       await this.#marks.dropFeeds(forgotten)
       for (const segment of dropped) {
-        files.forget(segment.path)
+        // Whoever still reads it had opened it; afterwards opening it would make a new, empty one.
+        await files.close(segment.path)
         await disk.remove(segment.path)
         await dropAside(disk, folder, segment)
       }

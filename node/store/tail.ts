@@ -65,7 +65,7 @@ export class Tail {
         await writeOrCut(file, [fileHeader(), ...frames], 0)
       })
     } catch (error) {
-      files.forget(path)
+      await files.close(path)
       await disk.remove(path).catch(() => {})
       throw storageError((error as Error).cause ?? error, path)
     }
@@ -101,10 +101,10 @@ async function writeOrCut(file: DiskFile, pieces: readonly Uint8Array[], positio
   }
 }
 
-/** What a failing disk becomes for callers. */
-export function storageError(cause: unknown, path: string): GrapevineError<'StorageFull' | 'StorageFailed'> {
-  if (cause instanceof GrapevineError) return cause as GrapevineError<'StorageFull' | 'StorageFailed'>
+/** What an error of the disk or of the state database becomes for callers; any other stays what it is. */
+export function storageError(cause: unknown, path: string): unknown {
   const code = (cause as NodeJS.ErrnoException | undefined)?.code
+  if (cause instanceof GrapevineError || !/^(E[A-Z\d]+|LEVEL_.*)$/.test(code ?? '')) return cause
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return new GrapevineError(
       'StorageFull',

@@ -1,9 +1,9 @@
 import * as fc from 'fast-check'
 import * as assert from 'uvu/assert'
 import { limits } from '../../node/limits.ts'
-import { frameBytes } from '../../node/store/frame.ts'
+import { frameBytes, frameOf, voidOf } from '../../node/store/frame.ts'
 import { memoryDisk } from '../../node/store/memory.ts'
-import type { Batch } from '../../node/wire/head.ts'
+import { type Batch, openHead } from '../../node/wire/head.ts'
 import { suite } from '../helper/suite.ts'
 import { bytesOf, feed, flipBit, folder, namesOf, readAll, rewrite, segments } from './fixture.ts'
 
@@ -290,6 +290,27 @@ for (const [what, ruin] of Object.entries({
     })
   }
 }
+
+test('frames inside a record, put there on purpose, are not taken for frames of the log', async ({ use }) => {
+  const [a, b] = [feed(1), feed(2)]
+  const one = a.next()
+  const honest = b.next()
+  const unsigned = openHead(honest.head.bytes.with(-1, (honest.head.bytes.at(-1) as number) ^ 1))
+  const forged = Buffer.concat(frameOf({ head: unsigned, body: honest.body }, 3))
+  const far = Buffer.concat(frameOf(honest, 2 ** 50))
+  const bait = a.holding(Buffer.concat([forged, far, voidOf(300, 3, 1), new Uint8Array(50)]))
+  const batches = [one, bait, a.next(), a.next()]
+  const place = await filled(batches)
+  await flipBit(place.disk, place.path, (place.starts[1] as number) * 8 + 8 * 12 + 1)
+  const { log, store } = use(await place.open())
+  assert.equal(
+    store.found.map(({ position, bytes }) => [position, bytes]),
+    [[place.starts[1], (place.starts[2] as number) - (place.starts[1] as number)]],
+  )
+  assert.not(log.feeds.has(b.id))
+  await log.repair(bait)
+  assert.equal(await readAll(log), namesOf(batches))
+})
 
 test('whatever happens to the bytes, opening works and only genuine batches are read', async () => {
   const [a, b] = [feed(1), feed(2)]

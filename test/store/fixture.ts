@@ -25,6 +25,10 @@ export function feed(nonce = 1, name: TopicName = topic) {
       }))
       return writer.seal(records, { time: at, tick: 0 })
     },
+    /** A batch of one record with this value. */
+    holding(value: Uint8Array): Batch {
+      return writer.seal([{ value, time: ++time }], { time, tick: 0 })
+    },
     many(batches: number, count = 2, bytes = 50): Batch[] {
       return Array.from({ length: batches }, () => this.next(count, bytes))
     },

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { type ErrorCode, type GrapevineError, isError } from '../../node/errors.ts'
@@ -105,6 +105,18 @@ test('a folder in use by nobody knows whom says so; one that cannot be opened is
   const blocked = dir()
   await writeFile(join(blocked, 'state'), 'a file')
   await refusal(() => openState(blocked), 'StorageFailed')
+})
+
+test('a state whose files are damaged opens with what can be saved', async ({ use, dir }) => {
+  const data = dir()
+  const first = await openState(data)
+  await first.put('a', Uint8Array.of(7))
+  await first.close()
+  for (const name of (await readdir(join(data, 'state'))).filter((name) => /^(MANIFEST|CURRENT)/.test(name))) {
+    await truncate(join(data, 'state', name))
+  }
+  const second = use(await openState(data))
+  assert.equal([...((await second.get('a')) ?? [])], [7])
 })
 
 test('topics of every name keep apart and come back', async ({ use, dir }) => {

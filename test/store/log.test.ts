@@ -6,7 +6,7 @@ import type { TopicName } from '../../node/types.ts'
 import type { Batch } from '../../node/wire/head.ts'
 import { suite } from '../helper/suite.ts'
 import { faultyDisk } from './faulty.ts'
-import { bytesOf, feed, folder, namesOf, readAll, segments, startTime } from './fixture.ts'
+import { bytesOf, feed, folder, namesOf, readAll, rewrite, segments, startTime } from './fixture.ts'
 
 const test = suite('store')
 
@@ -154,6 +154,71 @@ for (const fault of ['failTruncate', 'failSync'] as const) {
     assert.equal(again.log.holes(), [])
   })
 }
+
+test('what waits behind a failing write fails with it, and nothing of it comes later', async ({ use }) => {
+  const { disk, faults, gate } = faultyDisk(memoryDisk())
+  const { log } = use(await folder(disk).open())
+  const [a, b] = [feed(1), feed(2)]
+  const [one, two] = a.many(2) as [Batch, Batch]
+  const sync = Promise.withResolvers<void>()
+  gate.closed = sync.promise
+  const first = rejectsWith(() => log.append([one]), 'StorageFailed')
+  await new Promise((resolve) => setImmediate(resolve))
+  const behind = [two, b.next()].map((batch) => rejectsWith(() => log.append([batch]), 'StorageFailed'))
+  faults.failSync = true
+  sync.resolve()
+  await Promise.all([first, ...behind])
+  faults.failSync = false
+  assert.is(log.endOffset, 0)
+  await log.append([one, two])
+  assert.equal(await readAll(log), namesOf([one, two]))
+})
+
+test('whole frames of a failed write that could not be cut never come back', async ({ use }) => {
+  const { disk, faults } = faultyDisk(memoryDisk())
+  const place = folder(disk)
+  const { log, close } = await place.open()
+  const [a, twin] = [feed(1), feed(1)]
+  const [one, lost] = a.many(2) as [Batch, Batch]
+  await log.append([one])
+  Object.assign(faults, { failSync: true, failTruncate: true })
+  await rejectsWith(() => log.append([lost]), 'StorageFailed')
+  Object.assign(faults, { failSync: false, failTruncate: false })
+  twin.next()
+  const other = twin.next(5)
+  await log.append([other])
+  await close()
+  const again = await place.open()
+  assert.equal(await readAll(again.log), namesOf([one, other]))
+  assert.equal((await again.log.read(a.id, 2))?.body, other.body)
+  assert.is(again.log.endOffset, 7)
+  await again.close()
+  const third = use(await place.open())
+  assert.equal(third.store.found, [])
+})
+
+test('an empty segment that cannot be written is made anew', async ({ use }) => {
+  const { disk, faults } = faultyDisk(memoryDisk())
+  const place = folder(disk)
+  const a = feed(1)
+  const one = a.next()
+  const first = await place.open()
+  await first.log.append([one])
+  await first.close()
+  const path = (await segments(disk))[0] as string
+  await rewrite(disk, path, (await bytesOf(disk, path)).slice(0, 30))
+  const { log, close } = await place.open()
+  faults.failSync = true
+  await rejectsWith(() => log.append([one]), 'StorageFailed')
+  faults.failSync = false
+  await log.append([one])
+  await log.append([a.next()])
+  assert.is(log.bytes, (await bytesOf(disk, path)).length)
+  await close()
+  const again = use(await place.open())
+  assert.equal(again.store.found, [])
+  assert.is(again.log.endOffset, 4)
+})
 
 test('a write that fails on a new topic leaves no segment', async ({ use }) => {
   const { disk, faults } = faultyDisk(memoryDisk())
