@@ -18,8 +18,8 @@ where none runs it is a peer of its own for as long as it takes.`
 /** Failures that the caller mends by calling differently. */
 const usage = new Set(['InvalidOption', 'InvalidTopic', 'MeshOpen'])
 
-/** How long the process may take to fall silent by itself when its work is done. */
-const lingerMs = 2_000
+/** How long the process may take to fall silent by itself: all is written and closed by then, and some timers of libp2p run on. */
+const lingerMs = 100
 
 /** All commands, each with its help. */
 export function grapevine(): Command {

@@ -28,7 +28,7 @@ const atOnce = 2
 const fileMsMax = 300_000
 
 /** Started first, so that the end of the run does not wait for them alone. */
-const longest = ['test/pack.test.ts', 'test/cli/', 'test/show/', 'test/peer/']
+const longest = ['test/process/', 'test/cli/command', 'test/pack', 'test/peer/', 'test/readme']
 
 const checks: Job[] = [
   check('types', 'node_modules/typescript/bin/tsc', ['--noEmit']),

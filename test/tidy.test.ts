@@ -19,7 +19,7 @@ const layers: string[][] = [
   ['topic'],
   ['group'],
   ['queue'],
-  ['options', 'invite', 'peer'],
+  ['events', 'options', 'invite', 'peer'],
   ['gateway', 'index'],
 ]
 

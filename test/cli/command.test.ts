@@ -142,7 +142,7 @@ story('a peer.json that a crash left is ignored', async (here) => {
   assert.ok(existsSync(join(killed.data, 'peer.json')))
   const again = await here.up('again', alone)
   assert.is(again.id, killed.id)
-  assert.is((await again.status()).id, killed.id)
+  assert.is(JSON.parse((await again.run(['status', '--json'])).stdout.toString()).id, killed.id)
 })
 
 test.run()
