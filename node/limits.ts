@@ -117,6 +117,8 @@ export const limits = {
   backoffMsMin: 500,
   backoffMsMax: 30 * second,
   dialTimeoutMs: 5 * second,
+  /** Of that, what one address may take before the next is tried: some addresses of a peer lead nowhere from here. */
+  addressDialMs: 1_500,
   /** How often a random sample of cards is shuffled with a random friend. */
   shuffleMs: 10 * second,
   shuffleCards: 32,

@@ -13,7 +13,7 @@
  * 4. A friend of whom nothing is heard for `limits.silentMs` is hung up. One that breaks the protocols `limits.misbehavioursMax` times
  *    is too, and stays out for `limits.banMs`.
  *
- * Files: `policy` decides (pure); `spread` passes cards on; `circle` knows the friends; `dialler` connects; `backoff`, `conduct`,
+ * Files: `policy` decides (pure), on what `view` shows it; `tie` begins and ends friendships; `spread` passes cards on; `circle` knows the friends; `dialler` connects; `backoff`, `conduct`,
  * `remember` keep what they are named after; `frame` is the wire. The ideas are those of HyParView (Leitao, Pereira, Rodrigues 2007): a small
  * active view, random exchange, replacement at once; the passive view is the table of cards.
  */
@@ -24,13 +24,14 @@ import type { Random, StateDb, Timer } from '../ports.ts'
 import type { CardTable, HeldCard } from '../presence/presence.ts'
 import type { FriendStatus, PeerId, TopicName } from '../types.ts'
 import { WireError } from '../wire/error.ts'
-import { Circle, type Friend } from './circle.ts'
-import { Conduct } from './conduct.ts'
+import { Circle } from './circle.ts'
 import { Dialler } from './dialler.ts'
-import { type ByeReason, decodeFriendFrame, encodeFriendFrame, type FriendFrame } from './frame.ts'
-import { decide, type Effect, type Need, type View } from './policy.ts'
+import { decodeFriendFrame, encodeFriendFrame, type FriendFrame } from './frame.ts'
+import { decide, type Effect, type View } from './policy.ts'
 import { Memory } from './remember.ts'
-import { Spread, sampled } from './spread.ts'
+import { Spread } from './spread.ts'
+import { Ties } from './tie.ts'
+import { type Sight, sharedTopics, viewOf } from './view.ts'
 
 export const friendsProtocol = '/grapevine/friends/1'
 
@@ -75,17 +76,16 @@ export async function createFriends(options: FriendsOptions): Promise<Friends> {
 class FriendsRoom implements Friends, LinkHandler {
   readonly #host: Host
   readonly #cards: CardTable
-  readonly #random: Random
   readonly #memory: Memory
-  readonly #conduct = new Conduct()
+  readonly #ties: Ties
   readonly #circle: Circle
   readonly #dialler: Dialler
   readonly #links: Links
   readonly #spread: Spread
+  readonly #sight: Sight
   readonly #needs = new Map<TopicName, number>()
   /** Requests waiting for a link. */
   readonly #carry = new Map<PeerId, Set<TopicName>>()
-  readonly #acquainting = new Map<PeerId, Timer>()
   readonly #friendActs = new Set<(peer: PeerId) => void>()
   readonly #lostActs = new Set<(peer: PeerId, reason: string) => void>()
   readonly #carryActs = new Set<(peer: PeerId, topic: TopicName) => void>()
@@ -102,18 +102,31 @@ class FriendsRoom implements Friends, LinkHandler {
     const { clock } = host
     this.#host = host
     this.#cards = cards
-    this.#random = random
     this.#memory = memory
     this.#trialAt = clock.now()
     this.#lostTrialAt = clock.now()
     this.#circle = new Circle(host, random)
     const onDialled = () => this.#lookSoon()
     this.#dialler = new Dialler({ host, presence: cards, memory, random, onDialled })
+    this.#ties = new Ties({
+      host,
+      cards,
+      circle: this.#circle,
+      dialler: this.#dialler,
+      onLost: (peer, reason) => {
+        for (const act of this.#lostActs) act(peer, reason)
+        this.#lookSoon()
+      },
+    })
+    this.#sight = { host, cards, circle: this.#circle, dialler: this.#dialler, needs: this.#needs, random }
     const onNew = ({ card, bytes }: HeldCard) => memory.note(card, bytes)
     this.#spread = new Spread({ cards, links: () => this.#links.all(), clock, random, onNew })
     this.#offs = [
-      host.onConnect((peer) => this.#onConnect(peer)),
-      host.onDisconnect((peer) => this.#onDisconnect(peer)),
+      host.onConnect((peer) => this.#ties.onConnect(peer)),
+      host.onDisconnect((peer) => {
+        this.#ties.onDisconnect(peer)
+        this.#lookSoon()
+      }),
       cards.onChange(() => this.#lookSoon()),
     ]
     this.#links = links(host, friendsProtocol, this)
@@ -130,7 +143,7 @@ class FriendsRoom implements Friends, LinkHandler {
         addresses: this.#dialler.addressesOf(peer),
         rttMs,
         since,
-        sharedTopics: this.#sharedTopics(peer),
+        sharedTopics: sharedTopics(this.#sight, peer),
         direction,
       }))
   }
@@ -182,7 +195,7 @@ class FriendsRoom implements Friends, LinkHandler {
   misbehaved(peer: PeerId, reason: string): void {
     if (this.#closed) return
     for (const act of this.#badActs) act(peer, reason)
-    if (this.#conduct.offence(peer, this.#now())) this.#part(peer, 'misbehaved', limits.banMs)
+    this.#ties.misbehaved(peer)
   }
 
   leave(): Promise<void> {
@@ -225,7 +238,7 @@ class FriendsRoom implements Friends, LinkHandler {
     for (const off of this.#offs) off()
     this.#tick.cancel()
     this.#soon?.cancel()
-    for (const timer of this.#acquainting.values()) timer.cancel()
+    this.#ties.close()
     this.#dialler.close()
     this.#circle.close()
     this.#spread.close()
@@ -236,11 +249,11 @@ class FriendsRoom implements Friends, LinkHandler {
 
   onOpen(link: Link): void {
     const { peer } = link
-    if (this.#conduct.banned(peer, this.#now())) {
-      void this.#hangUp(peer)
+    if (this.#ties.banned(peer)) {
+      void this.#ties.hangUp(peer)
       return
     }
-    this.#settle(peer)
+    this.#ties.settle(peer)
     this.#dialler.backoff.succeeded(peer)
     const isNew = this.#circle.opened(link)
     this.#spread.meet(link)
@@ -269,11 +282,14 @@ class FriendsRoom implements Friends, LinkHandler {
   #onFrame(link: Link, frame: FriendFrame): void {
     switch (frame.type) {
       case 'cards':
-        return this.#spread.onCards(link, frame.items)
+        this.#spread.onCards(link, frame.items)
+        return
       case 'digest':
-        return this.#spread.onDigest(link, frame)
+        this.#spread.onDigest(link, frame)
+        return
       case 'want':
-        return this.#spread.onWant(link, frame.peers)
+        this.#spread.onWant(link, frame.peers)
+        return
       case 'carry':
         for (const act of this.#carryActs) act(link.peer, frame.topic)
         return
@@ -281,98 +297,14 @@ class FriendsRoom implements Friends, LinkHandler {
         link.send(encodeFriendFrame({ type: 'pong', nonce: frame.nonce }))
         return
       case 'pong':
-        return this.#circle.pong(link.peer, frame.nonce)
+        this.#circle.pong(link.peer, frame.nonce)
+        return
       case 'bye':
-        return this.#onBye(link.peer, frame.reason)
+        this.#ties.onBye(link.peer, frame.reason)
+        return
       default:
         frame satisfies never
     }
-  }
-
-  #onBye(peer: PeerId, reason: ByeReason): void {
-    const friend = this.#circle.get(peer)
-    if (friend === undefined) return
-    friend.leaving = reason === 'enough' ? 'it has enough friends' : `it is ${reason}`
-    if (reason === 'misbehaved') friend.leaving = 'it says we misbehaved'
-    if (reason === 'leaving') {
-      this.#cards.forget(peer)
-      void this.#hangUp(peer)
-    }
-    this.#dialler.backoff.hold(peer, this.#now(), reason === 'misbehaved' ? limits.banMs : limits.byeMs)
-    // It hangs up itself; this is for one that does not.
-    this.#host.clock.after(limits.farewellMs * 5, () => {
-      if (this.#circle.get(peer)?.leaving !== undefined) void this.#hangUp(peer)
-    })
-  }
-
-  /** Ends a friendship from our side. */
-  #part(peer: PeerId, reason: ByeReason, holdMs: number): void {
-    this.#dialler.backoff.hold(peer, this.#now(), holdMs)
-    const friend = this.#circle.get(peer)
-    if (friend !== undefined) {
-      friend.leaving = reason === 'enough' ? 'we have enough friends' : 'it misbehaved'
-      friend.link.send(encodeFriendFrame({ type: 'bye', reason }))
-    }
-    this.#host.clock.after(limits.farewellMs, () => void this.#hangUp(peer))
-  }
-
-  #onConnect(peer: PeerId): void {
-    if (this.#conduct.banned(peer, this.#now())) {
-      void this.#hangUp(peer)
-      return
-    }
-    this.#acquainting.get(peer)?.cancel()
-    const timer = this.#host.clock.after(limits.acquaintMs, () => {
-      this.#acquainting.delete(peer)
-      void this.#hangUp(peer)
-    })
-    this.#acquainting.set(peer, timer)
-  }
-
-  #onDisconnect(peer: PeerId): void {
-    const strange = this.#settle(peer)
-    const friend = this.#circle.get(peer)
-    if (friend === undefined) {
-      // It took the connection but not the protocol: not again at once.
-      if (strange) this.#dialler.backoff.failed(peer, this.#now())
-    } else if (friend.leaving !== undefined) this.#lose(friend, friend.leaving)
-    else void this.#redial(friend)
-    this.#lookSoon()
-  }
-
-  async #redial(friend: Friend): Promise<void> {
-    const now = this.#now()
-    // Lost again at once, or without having spoken since it was redialled.
-    const flaps = friend.lost || (friend.redialledAt !== undefined && now - friend.redialledAt < limits.flapMs)
-    friend.lost = true
-    friend.redialledAt = now
-    const alive = !flaps && (await this.#dialler.dial(friend.peer, limits.redialMs))
-    if (this.#closed || this.#circle.get(friend.peer) !== friend || !friend.lost) return
-    // Its farewell was read only after the connection's end.
-    if (friend.leaving !== undefined && !alive) return this.#lose(friend, friend.leaving)
-    if (alive) return
-    // The other side may have dialled us meanwhile.
-    if (this.#host.connectionOf(friend.peer) !== undefined) return
-    this.#cards.forget(friend.peer)
-    if (flaps) this.#dialler.backoff.failed(friend.peer, now)
-    this.#lose(friend, 'the connection was lost')
-  }
-
-  #lose(friend: Friend, reason: string): void {
-    this.#circle.remove(friend.peer)
-    for (const act of this.#lostActs) act(friend.peer, reason)
-    this.#lookSoon()
-  }
-
-  /** Stops waiting for a peer's friends protocol; whether we were. */
-  #settle(peer: PeerId): boolean {
-    this.#acquainting.get(peer)?.cancel()
-    return this.#acquainting.delete(peer)
-  }
-
-  async #hangUp(peer: PeerId): Promise<void> {
-    if (this.#closed) return
-    await this.#host.hangUp(peer).catch(() => undefined)
   }
 
   #lookSoon(): void {
@@ -384,10 +316,17 @@ class FriendsRoom implements Friends, LinkHandler {
     this.#soon?.cancel()
     this.#soon = undefined
     if (this.#left !== undefined) return
-    const now = this.#now()
-    const view = this.#view(now)
-    if (view.trialDue) this.#trialAt = now
-    if (view.lostTrialDue) this.#lostTrialAt = now
+    const now = this.#host.clock.now()
+    const trialDue = now - this.#trialAt >= limits.trialMs
+    const lostTrialDue = now - this.#lostTrialAt >= limits.lostTrialMs
+    if (trialDue) this.#trialAt = now
+    if (lostTrialDue) this.#lostTrialAt = now
+    const view: View = {
+      ...viewOf(this.#sight),
+      dialling: new Set([...this.#dialler.dialling, ...this.#ties.acquainting()]),
+      trialDue,
+      lostTrialDue,
+    }
     for (const effect of decide(view, now)) this.#act(effect)
   }
 
@@ -400,63 +339,11 @@ class FriendsRoom implements Friends, LinkHandler {
         void this.#dialler.dialJoin(effect.address)
         return
       case 'shed':
-        return this.#part(effect.peer, 'enough', limits.byeMs)
+        this.#ties.part(effect.peer, 'enough', limits.byeMs)
+        return
       default:
         effect satisfies never
     }
-  }
-
-  #view(now: number): View {
-    const friends = this.#circle.all().filter(({ leaving }) => leaving === undefined)
-    const isFriend = (peer: PeerId) => this.#circle.get(peer) !== undefined
-    const all = this.#candidates(isFriend)
-    const strangers = this.#dialler.strangers(isFriend)
-    return {
-      self: this.#host.id,
-      friends: sampled(friends, friends.length, this.#random).map((friend) => ({
-        peer: friend.peer,
-        since: friend.since,
-        rttMs: friend.rttMs,
-        guest: this.#cards.card(friend.peer)?.role === 'guest',
-        sharedTopics: this.#sharedTopics(friend.peer),
-      })),
-      connections: this.#host.connected().length,
-      candidates: sampled(all, all.length, this.#random),
-      strangers: sampled(strangers, strangers.length, this.#random),
-      joins: this.#dialler.joins(isFriend),
-      needs: this.#needsNow(),
-      dialling: new Set([...this.#dialler.dialling, ...this.#acquainting.keys()]),
-      ready: (target) => this.#dialler.backoff.ready(target, now),
-      trialDue: now - this.#trialAt >= limits.trialMs,
-      lostTrialDue: now - this.#lostTrialAt >= limits.lostTrialMs,
-    }
-  }
-
-  #candidates(isFriend: (peer: PeerId) => boolean): PeerId[] {
-    const peers: PeerId[] = []
-    const guests: PeerId[] = []
-    for (const { peer, role, addresses } of this.#cards.cards()) {
-      if (!isFriend(peer) && addresses.length > 0) (role === 'guest' ? guests : peers).push(peer)
-    }
-    return peers.length + this.#circle.all().length < limits.friendsMin ? [...peers, ...guests] : peers
-  }
-
-  #needsNow(): Need[] {
-    const carried = new Set(this.#cards.self().topics)
-    return [...this.#needs].map(([topic, wanted]) => ({
-      topic,
-      wanted,
-      carriers: this.#cards.carriersOf(topic).filter((peer) => this.#cards.card(peer)?.role === 'peer'),
-      carried: carried.has(topic),
-    }))
-  }
-
-  #sharedTopics(peer: PeerId): number {
-    return this.#cards.card(peer)?.topics.filter((topic) => this.#needs.has(topic)).length ?? 0
-  }
-
-  #now(): number {
-    return this.#host.clock.now()
   }
 }
 

@@ -66,7 +66,7 @@ export async function assemble(options: Assembly): Promise<HostLibp2p> {
       maxParallelDials: limits.dialsMax,
       maxDialQueueLength: limits.connectionsMax,
       dialTimeout: limits.dialTimeoutMs,
-      addressDialTimeout: limits.dialTimeoutMs,
+      addressDialTimeout: limits.addressDialMs,
       maxPeerAddrsToDial: limits.addressesPerCardMax,
     },
     // A burst delays pongs by seconds: a late pong says nothing about life.

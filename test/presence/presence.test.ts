@@ -1,32 +1,38 @@
 import fc from 'fast-check'
 import * as assert from 'uvu/assert'
 import { limits } from '../../node/limits.ts'
+import type { Random } from '../../node/ports.ts'
 import { type Card, openCard, signCard } from '../../node/presence/card.ts'
 import { type CardTable, createPresence } from '../../node/presence/presence.ts'
 import type { PeerId, TopicName } from '../../node/types.ts'
 import { WireError } from '../../node/wire/error.ts'
 import { type SigningKey, signingKeyOf } from '../../node/wire/key.ts'
+import { type HandClock, handClock } from '../helper/clock.ts'
 import { suite } from '../helper/suite.ts'
-import { evenRandom, MadeClock } from './clock.ts'
 
 const test = suite('presence')
 
 const keys = Array.from({ length: 6 }, (_, i) => signingKeyOf(new Uint8Array(32).fill(i + 1)))
 const [ownKey, otherKey] = keys as [SigningKey, SigningKey]
+/** Always the same answers. */
+const evenRandom: Random = {
+  float: () => 0.5,
+  bytes: (count) => new Uint8Array(count).fill(7),
+}
 const orders = 'orders' as TopicName
 
-function table(clock: MadeClock, key = ownKey, role: 'peer' | 'guest' = 'peer'): CardTable {
+function table(clock: HandClock, key = ownKey, role: 'peer' | 'guest' = 'peer'): CardTable {
   const addresses = () => ['/ip4/127.0.0.1/tcp/1']
   return createPresence({ key, role, version: '1', clock, random: evenRandom, addresses })
 }
 
-function draft(clock: MadeClock, change: Partial<Card> = {}): Omit<Card, 'peer' | 'truncated'> {
+function draft(clock: HandClock, change: Partial<Card> = {}): Omit<Card, 'peer' | 'truncated'> {
   const plain = { addresses: ['/ip4/10.0.0.1/tcp/4001'], topics: [orders], role: 'peer', version: '1' } as const
   return { ...plain, addresses: [...plain.addresses], topics: [orders], issued: clock.now(), ttlMs: 30_000, ...change }
 }
 
 test('a card reads as it was signed, byte for byte', () => {
-  const signed = signCard(draft(new MadeClock(), { role: 'guest' }), otherKey)
+  const signed = signCard(draft(handClock(), { role: 'guest' }), otherKey)
   assert.equal(openCard(signed.bytes).card, signed.card)
   const golden = [
     '0a540a208139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b39412162f6970342f31302e302e302e',
@@ -39,14 +45,14 @@ test('a card reads as it was signed, byte for byte', () => {
 
 test('of topics that do not fit, the card says that there are more', () => {
   const topics = Array.from({ length: 5_000 }, (_, i) => `topic.number.${i}` as TopicName)
-  const { card, bytes } = signCard(draft(new MadeClock(), { topics }), otherKey)
+  const { card, bytes } = signCard(draft(handClock(), { topics }), otherKey)
   assert.ok(card.truncated && card.topics.length > 2_000)
   assert.ok(bytes.length <= limits.cardBytesMax)
   assert.equal(openCard(bytes).card, card)
 })
 
 test('a card with any bit changed is refused, and so is every kind of garbage', () => {
-  const { bytes } = signCard(draft(new MadeClock()), otherKey)
+  const { bytes } = signCard(draft(handClock()), otherKey)
   const refused = (given: Uint8Array) => {
     try {
       openCard(given)
@@ -72,7 +78,7 @@ test('a card with any bit changed is refused, and so is every kind of garbage', 
 })
 
 test('the newest card of a peer counts, and changes are told once', () => {
-  const clock = new MadeClock()
+  const clock = handClock()
   const own = table(clock)
   const told: PeerId[] = []
   own.onChange((peer) => told.push(peer))
@@ -90,7 +96,7 @@ test('the newest card of a peer counts, and changes are told once', () => {
 })
 
 test('a card goes when its time is over, counted from its issue, and does not come back', () => {
-  const clock = new MadeClock()
+  const clock = handClock()
   const own = table(clock)
   const { bytes, card } = signCard(draft(clock), otherKey)
   own.accept(bytes, 20_000)
@@ -102,7 +108,7 @@ test('a card goes when its time is over, counted from its issue, and does not co
 })
 
 test('a forgotten peer comes back only with a newer card', () => {
-  const clock = new MadeClock()
+  const clock = handClock()
   const own = table(clock)
   const { bytes, card } = signCard(draft(clock), otherKey)
   own.accept(bytes, 0)
@@ -113,7 +119,7 @@ test('a forgotten peer comes back only with a newer card', () => {
 })
 
 test('a card from the future is refused, one from a slow clock is not', () => {
-  const clock = new MadeClock()
+  const clock = handClock()
   const own = table(clock)
   const ahead = signCard(draft(clock, { issued: clock.now() + limits.clockAheadMsMax + 1 }), otherKey)
   assert.is(own.accept(ahead.bytes, 0).outcome, 'refused')
@@ -123,7 +129,7 @@ test('a card from the future is refused, one from a slow clock is not', () => {
 })
 
 test('a farewell removes the peer and is news to pass on', () => {
-  const clock = new MadeClock()
+  const clock = handClock()
   const [own, other] = [table(clock), table(clock, otherKey)]
   own.accept(other.signed().bytes, 0)
   assert.is(own.accept(other.farewell().bytes, 0).outcome, 'new')
@@ -131,7 +137,7 @@ test('a farewell removes the peer and is news to pass on', () => {
 })
 
 test('our card is issued at once for new topics, together for many, and renewed in time', () => {
-  const clock = new MadeClock()
+  const clock = handClock()
   const own = table(clock)
   const issued: Card[] = []
   own.onIssue(({ card }) => issued.push(card))
@@ -150,7 +156,7 @@ test('our card is issued at once for new topics, together for many, and renewed 
 })
 
 test('a card of an earlier run with a clock ahead is outbid', () => {
-  const clock = new MadeClock()
+  const clock = handClock()
   const own = table(clock)
   const earlier = signCard(draft(clock, { issued: clock.now() + 50_000 }), ownKey)
   own.accept(earlier.bytes, 0)
@@ -159,7 +165,7 @@ test('a card of an earlier run with a clock ahead is outbid', () => {
 })
 
 test('everybody ranks the keepers of a topic alike, guests are never among them', () => {
-  const clock = new MadeClock()
+  const clock = handClock()
   const tables = keys.map((key, i) => table(clock, key, i === 5 ? 'guest' : 'peer'))
   for (const one of tables) for (const other of tables) if (one !== other) one.accept(other.signed().bytes, 0)
   const rankings = tables.map((one) => one.keepersOf(orders, 3).join())
