@@ -56,7 +56,7 @@ export interface PeerProcess {
   errors(): string
   /** Runs a command that talks to this peer. */
   run(args: string[], stdin?: string | Buffer): Promise<CommandResult>
-  start(args: string[]): RunningCommand
+  start(args: string[], onLine?: (line: string) => void): RunningCommand
   /** A client of its local API, in this process: for what is asked often. */
   readonly client: Peer
   status(): Promise<PeerStatus>
@@ -130,7 +130,7 @@ export class Neighbourhood {
       events,
       errors: running.errors,
       run,
-      start: (command) => this.start([...command, ...place]),
+      start: (command, onLine) => this.start([...command, ...place], onLine),
       client,
       status: () => client.status(),
       event: (event, ms) =>
