@@ -66,6 +66,12 @@ export class Arrival {
     return this.segments.reduce((sum, segment) => sum + segment.bytes, 0)
   }
 
+  /** Whether a batch begins at this offset. */
+  holds(offset: number): boolean {
+    const row = this.rows.find(offset)
+    return row < this.rows.end && this.rows.firstOffset(row) === offset
+  }
+
   segment(row: number): Segment {
     const first = this.segments[0] as Segment
     return this.segments[this.rows.segment(row) - first.id] as Segment

@@ -5,16 +5,17 @@ import type { ForkProof } from '../feed/chain.ts'
 import { limits } from '../limits.ts'
 import type { Clock, Disk, StateDb } from '../ports.ts'
 import type { FeedId, TopicName } from '../types.ts'
-import { type Batch, headSigned, openHead, type SignedHead } from '../wire/head.ts'
+import type { Batch, SignedHead } from '../wire/head.ts'
 import { Arrival } from './arrival.ts'
 import type { BatchCache } from './cache.ts'
 import { GroupCommit } from './commit.ts'
-import { dropAside } from './damage.ts'
 import type { OpenFiles } from './files.ts'
-import { frameBytes, frameHeaderBytes, frameHolds, frameOf, readFrameHeader } from './frame.ts'
+import { frameBytes, frameHeaderBytes, frameOf } from './frame.ts'
 import { type FeedMark, Marks } from './marks.ts'
 import { Mending } from './mending.ts'
+import { BatchReader } from './reader.ts'
 import { recover } from './recover.ts'
+import { dropSegments, outlived } from './retention.ts'
 import { storageError, Tail } from './tail.ts'
 import type { Damage, DamageEvent, DamageFound, RetentionRule, StoredBatch, TopicLog } from './topic-log.ts'
 
@@ -31,9 +32,6 @@ export interface LogParts {
   segmentBytesMax: number
 }
 
-/** A frame up to this size is read whole where only its head is wanted: its crc is cheaper than a signature. */
-const wholeBytesMax = 64 * 1024
-
 export class SegmentLog implements TopicLog {
   readonly topic: TopicName
   readonly #parts: LogParts
@@ -42,6 +40,7 @@ export class SegmentLog implements TopicLog {
   readonly #tail: Tail
   readonly #commit: GroupCommit
   readonly #mending: Mending
+  readonly #reader: BatchReader
   readonly #listeners = new Set<() => void>()
   /** Newest number of each feed that waits to be written. */
   readonly #waiting = new Map<FeedId, number>()
@@ -62,6 +61,7 @@ export class SegmentLog implements TopicLog {
       append: (batches) => this.#commit.add(batches),
       onChange: () => this.#changed(),
     })
+    this.#reader = new BatchReader(parts, this.#arrival, (offset) => this.#mending.lose(offset))
   }
 
   /** Opens what is on disk, or begins anew. Rejects with `StorageFull` or `StorageFailed`. */
@@ -104,33 +104,26 @@ export class SegmentLog implements TopicLog {
 
   async append(batches: readonly Batch[]): Promise<void> {
     this.#refuseClosed()
+    const newest = new Map<FeedId, number>()
     for (const { head } of batches) {
       assert.equal(head.head.topic, this.topic, 'a batch is stored in the log of its topic')
-      const last = this.#waiting.get(head.feed) ?? this.feeds.get(head.feed)?.last
+      const last = newest.get(head.feed) ?? this.#waiting.get(head.feed) ?? this.feeds.get(head.feed)?.last
       const { seq } = head.head
       assert(last === undefined || seq === last + 1, `batch ${seq} of feed ${head.feed} does not follow ${last}`)
-      this.#waiting.set(head.feed, seq)
+      newest.set(head.feed, seq)
     }
+    for (const [feed, seq] of newest) this.#waiting.set(feed, seq)
     if (batches.length > 0) await this.#commit.add(batches)
   }
 
   async read(feed: FeedId, seq: number): Promise<Batch | undefined> {
     const row = this.#arrival.feeds.get(feed)?.row(seq)
-    return row === undefined ? undefined : this.#load(row)
+    return row === undefined ? undefined : this.#reader.batch(row)
   }
 
   async head(feed: FeedId, seq: number): Promise<SignedHead | undefined> {
     const row = this.#arrival.feeds.get(feed)?.row(seq)
-    if (row === undefined) return undefined
-    const { firstOffset, length, position, headBytes } = this.#arrival.rows.get(row)
-    const cached = this.#parts.cache.get(this.#cacheKey(firstOffset))
-    if (cached !== undefined) return cached.head
-    if (length > wholeBytesMax) {
-      const bytes = await this.#readAt(this.#arrival.segment(row).path, position + frameHeaderBytes, headBytes)
-      const head = parseHead(bytes)
-      if (head?.feed === feed && head.head.seq === seq && headSigned(head)) return head
-    }
-    return (await this.read(feed, seq))?.head
+    return row === undefined ? undefined : this.#reader.head(row, feed, seq)
   }
 
   async at(offset: number): Promise<StoredBatch | Damage | undefined> {
@@ -143,7 +136,7 @@ export class SegmentLog implements TopicLog {
       }
       if (row === rows.end) return undefined
       const found = rows.firstOffset(row)
-      const batch = await this.#load(row)
+      const batch = await this.#reader.batch(row)
       if (batch !== undefined) return { row, offset: found, batch }
     }
   }
@@ -188,8 +181,14 @@ export class SegmentLog implements TopicLog {
 
   retain(rule: RetentionRule, now: number): Promise<number> {
     return this.#mending.inTurn(async () => {
-      const count = this.#outlived(rule, now)
-      return count === 0 ? 0 : this.#drop(count)
+      const count = outlived(this.#arrival, rule, now)
+      if (count === 0) return 0
+      const before = this.batches
+      const dropping = dropSegments(this.#parts, this.#arrival, this.#marks, count)
+      const dropped = before - this.batches
+      this.#changed()
+      await dropping
+      return dropped
     })
   }
 
@@ -203,11 +202,11 @@ export class SegmentLog implements TopicLog {
     this.#closed = true
     await this.#mending.idle()
     await this.#commit.idle()
+    this.#reader.close()
     await this.#parts.files.close(`${this.#parts.folder}/`)
   }
 
   async #write(batches: readonly Batch[]): Promise<void> {
-    const { cache } = this.#parts
     const begun = this.#beginnings(batches)
     await this.#marks.setFeeds(begun).catch((error) => {
       throw storageError(error, 'state')
@@ -226,7 +225,7 @@ export class SegmentLog implements TopicLog {
     for (const batch of batches) {
       const { head } = batch
       const length = frameBytes(batch)
-      cache.put(this.#cacheKey(this.endOffset), batch)
+      this.#reader.keep(this.endOffset, batch)
       this.#arrival.add({ segment, position, length, offset: this.endOffset, head }, begun.get(head.feed)?.floor)
       if (this.#waiting.get(head.feed) === head.head.seq) this.#waiting.delete(head.feed)
       position += length
@@ -244,73 +243,6 @@ export class SegmentLog implements TopicLog {
       begun.set(feed, { floor: head.seq, hash, nextIndex: head.firstIndex, author, started: head.started })
     }
     return begun
-  }
-
-  /** The batch of a row; undefined when it turned out to be damaged, which is then known. */
-  async #load(row: number): Promise<Batch | undefined> {
-    const { cache } = this.#parts
-    const { firstOffset, position, length } = this.#arrival.rows.get(row)
-    const cached = cache.get(this.#cacheKey(firstOffset))
-    if (cached !== undefined) return cached
-    const { path } = this.#arrival.segment(row)
-    // Read once more before it counts as damaged: what failed may have been the way here.
-    for (let tries = 0; tries < 2; tries++) {
-      const batch = parseFrame(await this.#readAt(path, position, length), firstOffset)
-      if (batch === undefined) continue
-      cache.put(this.#cacheKey(firstOffset), batch)
-      return batch
-    }
-    await this.#mending.lose(firstOffset)
-    return undefined
-  }
-
-  async #readAt(path: string, position: number, length: number): Promise<Uint8Array> {
-    this.#refuseClosed()
-    const bytes = new Uint8Array(length)
-    try {
-      return bytes.subarray(0, await this.#parts.files.use(path, (file) => file.read(bytes, position)))
-    } catch (error) {
-      throw storageError(error, path)
-    }
-  }
-
-  #outlived({ maxAgeMs, maxBytes }: RetentionRule, now: number): number {
-    const { segments } = this.#arrival
-    let bytes = this.bytes
-    let count = 0
-    for (const segment of segments.slice(0, -1)) {
-      const old = maxAgeMs !== undefined && segment.newest < now - maxAgeMs
-      if (!old && !(maxBytes !== undefined && bytes > maxBytes)) break
-      bytes -= segment.bytes
-      count++
-    }
-    return count
-  }
-
-  async #drop(count: number): Promise<number> {
-    const { disk, files, folder } = this.#parts
-    const before = this.batches
-    const dropped = this.#arrival.segments.slice(0, count)
-    const touched = this.#arrival.dropSegments(count)
-    const forgotten = this.#arrival.forgetEmptied(limits.emptiedFeedsMax)
-    const marks = touched.map(({ id, floor, base, last, hash, nextIndex, author, started }): [FeedId, FeedMark] => {
-      const tip = base > last ? Buffer.from(hash).toString('hex') : ''
-      return [id, { floor, hash: tip, nextIndex, author, started }]
-    })
-    this.#changed()
-    try {
-      await this.#marks.setFeeds(marks)
-      await this.#marks.dropFeeds(forgotten)
-      for (const segment of dropped) {
-        // Whoever still reads it had opened it; afterwards opening it would make a new, empty one.
-        await files.close(segment.path)
-        await disk.remove(segment.path)
-        await dropAside(disk, folder, segment)
-      }
-    } catch (error) {
-      throw storageError(error, folder)
-    }
-    return before - this.batches
   }
 
   #setForked(feed: FeedId): void {
@@ -332,27 +264,7 @@ export class SegmentLog implements TopicLog {
     }
   }
 
-  #cacheKey(offset: number): string {
-    return `${this.topic}/${offset}`
-  }
-
   #refuseClosed(): void {
     if (this.#closed) throw new GrapevineError('PeerClosed', 'This log is closed.', {})
   }
-}
-
-function parseHead(bytes: Uint8Array): SignedHead | undefined {
-  try {
-    return openHead(bytes)
-  } catch {
-    return undefined
-  }
-}
-
-function parseFrame(frame: Uint8Array, offset: number): Batch | undefined {
-  const header = readFrameHeader(frame)
-  if (header?.kind !== 'batch' || header.firstOffset !== offset || !frameHolds(frame, header)) return undefined
-  const bodyAt = frameHeaderBytes + header.headBytes
-  const head = parseHead(frame.subarray(frameHeaderBytes, bodyAt))
-  return head && { head, body: frame.subarray(bodyAt) }
 }

@@ -71,16 +71,15 @@ export class Mending {
   lose(offset: number): Promise<void> {
     return this.inTurn(async () => {
       const { topic, disk, folder, files, onDamage } = this.#parts
+      if (!this.#arrival.holds(offset)) return
       const row = this.#arrival.rows.find(offset)
-      if (row === this.#arrival.rows.end || this.#arrival.rows.firstOffset(row) !== offset) return
       const { position, length } = this.#arrival.rows.get(row)
       const segment = this.#arrival.segment(row)
       const saved = await files
         .use(segment.path, (file) => keepAside(disk, folder, { segment, position, length }, file))
         .catch(() => false)
-      const now = this.#arrival.rows.find(offset)
-      if (this.#arrival.rows.firstOffset(now) !== offset) return
-      this.#arrival.lose(now, saved)
+      // Only what comes at the end has changed meanwhile: everything else takes its turn here.
+      this.#arrival.lose(row, saved)
       onDamage({ type: 'damage-found', topic, file: segment.path, position, bytes: length, kind: 'damaged' })
       this.#effects.onChange()
     })

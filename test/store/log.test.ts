@@ -94,6 +94,7 @@ test('a batch that does not follow is a mistake, also while its predecessor wait
   await rejectsSaying(() => log.append([two]), /does not follow 2/)
   await Promise.all(both)
   await rejectsSaying(() => log.append([one]), /does not follow 2/)
+  await rejectsSaying(() => log.append([three, one]), /does not follow 3/)
   await log.append([three])
 })
 test('a full disk in the middle of a group leaves nothing behind, and works again with space', async ({ use }) => {
