@@ -192,6 +192,8 @@ export class Carrier {
       if (this.#taken.size < limits.topicsMax && this.#isKeeper(topic)) void this.carryAsKeeper(topic)
     }
     for (const [topic, taken] of this.#taken) {
+      // Asked again: when it was published, the cards of those who could keep it may not have been here yet.
+      if (taken.published && this.#options.sync.holders(topic).length === 0) this.seek(topic, taken.need)
       if (taken.because.size === 1 && taken.because.has('keeper') && this.#mayRelease(topic, taken))
         void this.#release(topic, taken)
     }
