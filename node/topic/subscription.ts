@@ -37,6 +37,8 @@ export class TopicSubscription<T> implements Subscription<T> {
   #closed = false
   #closing: Promise<void> | undefined
   #unacked = 0
+  /** Those who ask at the same time get one batch after the other. */
+  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(reading: Promise<Reading>, codec: Codec, signal: AbortSignal | undefined, onClose: () => Promise<void>) {
     this.#codec = codec
@@ -51,7 +53,7 @@ export class TopicSubscription<T> implements Subscription<T> {
     this.ready = this.#reading.then(() => undefined)
     // Whoever does not look at `ready` hears of the failure by iterating.
     this.ready.catch(() => undefined)
-    if (signal?.aborted) void this.close()
+    if (signal?.aborted) this.#onAbort()
     signal?.addEventListener('abort', this.#onAbort)
   }
 
@@ -64,15 +66,21 @@ export class TopicSubscription<T> implements Subscription<T> {
   [Symbol.asyncIterator](): AsyncIterator<Message<T>> {
     let batch: Message<T>[] = []
     let at = 0
+    let turn: Promise<unknown> = Promise.resolve()
+    const next = async (): Promise<IteratorResult<Message<T>, undefined>> => {
+      while (at >= batch.length) {
+        const result = await this.#nextResult()
+        if (result.done) return result
+        batch = result.value
+        at = 0
+      }
+      return { done: false, value: batch[at++] as Message<T> }
+    }
     return {
-      next: async () => {
-        while (at >= batch.length) {
-          const result = await this.#nextResult()
-          if (result.done) return result
-          batch = result.value
-          at = 0
-        }
-        return { done: false, value: batch[at++] as Message<T> }
+      next: () => {
+        const result = turn.then(next, next)
+        turn = result
+        return result
       },
       return: () => this.#return<Message<T>>(),
     }
@@ -87,7 +95,10 @@ export class TopicSubscription<T> implements Subscription<T> {
     return this.close()
   }
 
-  readonly #onAbort = () => void this.close()
+  readonly #onAbort = () => {
+    // Whoever closes as well hears what went wrong.
+    this.close().catch(() => undefined)
+  }
 
   async #close(): Promise<void> {
     this.#closed = true
@@ -103,7 +114,14 @@ export class TopicSubscription<T> implements Subscription<T> {
     return { done: true, value: undefined }
   }
 
-  async #nextResult(): Promise<IteratorResult<Message<T>[], undefined>> {
+  #nextResult(): Promise<IteratorResult<Message<T>[], undefined>> {
+    const next = () => this.#nextBatch()
+    const result = this.#turn.then(next, next)
+    this.#turn = result
+    return result
+  }
+
+  async #nextBatch(): Promise<IteratorResult<Message<T>[], undefined>> {
     const reading = await this.#reading
     while (!this.#closed) {
       this.#changed = false
@@ -119,7 +137,8 @@ export class TopicSubscription<T> implements Subscription<T> {
   }
 
   /** What is wanted of the next batch; undefined when there is none yet. */
-  async #read({ log, cursor, ack }: Reading): Promise<Message<T>[] | undefined> {
+  async #read(reading: Reading): Promise<Message<T>[] | undefined> {
+    const { log, cursor } = reading
     const at = await log.at(this.#offset)
     if (at === undefined || 'damaged' in at) return undefined
     const { head, body } = at.batch
@@ -138,7 +157,7 @@ export class TopicSubscription<T> implements Subscription<T> {
       records,
       offset: at.offset,
       codec: this.#codec,
-      ack: (feed, index) => this.#ack(ack, feed, index),
+      ack: (feed, index) => this.#ack(reading, feed, index),
     }
     const messages: Message<T>[] = []
     for (let i = skipped; i < count; i++) {
@@ -153,11 +172,19 @@ export class TopicSubscription<T> implements Subscription<T> {
     return cursor.since === 0 || cursor.knowsStart(head.feed) || head.head.time + records.timeDelta(i) >= cursor.since
   }
 
-  #ack(ack: Reading['ack'], feed: FeedId, index: number): Promise<void> {
+  #ack({ cursor, ack }: Reading, feed: FeedId, index: number): Promise<void> {
     if (ack === undefined) return Promise.resolve()
+    if (cursor.isDone(feed, index)) return ack(feed, index)
+    const saved = ack(feed, index)
+    // Where the cursor has no room for it yet, the record still counts as open.
+    if (cursor.isDone(feed, index)) this.#onAcked()
+    else void saved.then(() => this.#onAcked()).catch(() => undefined)
+    return saved
+  }
+
+  #onAcked(): void {
     this.#unacked--
     if (this.#unacked === limits.unackedMax - 1) this.#notify()
-    return ack(feed, index)
   }
 
   #notify(): void {
