@@ -5,6 +5,7 @@
  *
  * Natural batching: acknowledgements that come while some are being written are written together next.
  */
+import { GrapevineError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Clock, StateDb, Timer } from '../ports.ts'
 import type { TopicLog } from '../store/topic-log.ts'
@@ -24,6 +25,17 @@ export interface CursorKeeperOptions {
   share(name: string, state: CursorState): void
 }
 
+/** An acknowledgement for which the cursor has no room before older records are acknowledged. */
+interface Early {
+  feed: FeedId
+  index: number
+  resolve(saved: Promise<void>): void
+  reject(error: unknown): void
+}
+
+/** Feeds told of in one record, so that it stays far below the largest size. */
+const feedsPerRecord = 1_000
+
 export class CursorKeeper {
   readonly cursor = new Cursor()
   readonly #options: CursorKeeperOptions
@@ -34,6 +46,8 @@ export class CursorKeeper {
   #shareTimer: Timer | undefined
   #control: { log: TopicLog; offset: number; off: () => void } | undefined
   #following = Promise.resolve()
+  /** By index. */
+  #early: Early[] = []
 
   constructor(options: CursorKeeperOptions) {
     this.#options = options
@@ -63,13 +77,29 @@ export class CursorKeeper {
     return known
   }
 
-  /** The record is done; resolves when that is saved. */
+  /** The record is done; resolves when that is saved. Waits for older ones where too many gaps are open (`ackRangesMax`). */
   ack(feed: FeedId, index: number): Promise<void> {
-    this.cursor.done(feed, index, index + 1)
+    if (!this.cursor.done(feed, index, index + 1)) {
+      return new Promise((resolve, reject) => {
+        const at = this.#early.findIndex((other) => other.index > index)
+        this.#early.splice(at < 0 ? this.#early.length : at, 0, { feed, index, resolve, reject })
+      })
+    }
     this.#unsaved.add(feed)
     this.#unshared.add(feed)
     this.#shareTimer ??= this.#options.clock.after(limits.cursorShareMs, () => this.#share())
-    return this.save()
+    const saved = this.save()
+    this.#takeEarly(feed, saved)
+    return saved
+  }
+
+  /** Lowest first: the low-water mark may have come up to it. */
+  #takeEarly(feed: FeedId, saved: Promise<void>): void {
+    for (const early of this.#early.filter((each) => each.feed === feed)) {
+      if (!this.cursor.done(feed, early.index, early.index + 1)) return
+      this.#early.splice(this.#early.indexOf(early), 1)
+      early.resolve(saved)
+    }
   }
 
   /** Saves what is not saved yet; those who ask while a save runs share the next one. */
@@ -80,7 +110,10 @@ export class CursorKeeper {
         this.#nextSave = undefined
         const feeds = [...this.#unsaved]
         this.#unsaved.clear()
-        this.#lastSave = this.#write(feeds)
+        this.#lastSave = this.#write(feeds).catch((error) => {
+          for (const feed of feeds) this.#unsaved.add(feed)
+          throw error
+        })
         return this.#lastSave
       })
     return this.#nextSave
@@ -91,6 +124,12 @@ export class CursorKeeper {
     await this.#following
     if (this.#unsaved.size > 0) await this.save()
     if (this.#shareTimer !== undefined) this.#share()
+    const error = new GrapevineError(
+      'PeerClosed',
+      'the subscription was closed before the acknowledgement was saved',
+      {},
+    )
+    for (const early of this.#early.splice(0)) early.reject(error)
   }
 
   /** The subscription is new: where it began is saved before anything is delivered, and told. */
@@ -106,9 +145,10 @@ export class CursorKeeper {
   #share(): void {
     this.#shareTimer?.cancel()
     this.#shareTimer = undefined
-    const state = this.cursor.state(this.#unshared)
+    const feeds = [...this.#unshared]
     this.#unshared.clear()
-    this.#options.share(this.#options.name, state)
+    for (let at = 0; at === 0 || at < feeds.length; at += feedsPerRecord)
+      this.#options.share(this.#options.name, this.cursor.state(feeds.slice(at, at + feedsPerRecord)))
   }
 
   async #write(feeds: FeedId[]): Promise<void> {
