@@ -46,6 +46,11 @@ export async function createPeer(options: PeerOptions = {}): Promise<Peer> {
   })
 }
 
+/** As `createPeer`, with time, randomness, disk and network of one's own: what the simulator runs. Finds nobody by itself. */
+export async function createPeerOn(ports: Ports, options: PeerOptions = {}): Promise<Peer> {
+  return startPeer({ options: checkOptions(options), ports, discovery: () => [] })
+}
+
 /** On this machine always; in the network where that could lead to anything. */
 function nearby(mesh: string, host: Host): Discovery[] {
   const places = [rendezvous(mesh, systemClock)]

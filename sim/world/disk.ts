@@ -1,0 +1,240 @@
+/**
+ * A disk that behaves as disks do on the bad day. What is written sits in a cache until it is synced. A killed process loses nothing of
+ * it (the kernel has it); a power cut loses what was not synced, in part: writes are lost, kept or torn at random, later ones
+ * may survive earlier ones. Bits flip, files are truncated, space runs out, and everything takes its time.
+ */
+import type { Disk, DiskFile } from '../../node/ports.ts'
+import type { Rng } from './random.ts'
+import type { VirtualTime } from './time.ts'
+
+export interface DiskTiming {
+  /** Of a read or write, ms. */
+  operationMs: number
+  /** Of a sync, ms. */
+  syncMs: number
+}
+
+/** A write that is not synced yet, with what undoes it. */
+interface Unsynced {
+  position: number
+  /** The bytes written; undefined: the file was cut to `position`. */
+  bytes: Uint8Array | undefined
+  before: Uint8Array
+  sizeBefore: number
+}
+
+class Content {
+  #buffer = new Uint8Array(0)
+  #size = 0
+  #unsynced: Unsynced[] = []
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** What the running process sees. */
+  get bytes(): Uint8Array {
+    return this.#buffer.subarray(0, this.#size)
+  }
+
+  write(position: number, bytes: Uint8Array): void {
+    const end = Math.min(this.#size, position + bytes.length)
+    this.#unsynced.push({
+      position,
+      bytes,
+      before: this.#buffer.slice(position, Math.max(position, end)),
+      sizeBefore: this.#size,
+    })
+    this.#put(position, bytes)
+  }
+
+  truncate(size: number): void {
+    this.#unsynced.push({ position: size, bytes: undefined, before: this.bytes.slice(size), sizeBefore: this.#size })
+    this.#size = size
+  }
+
+  sync(): void {
+    this.#unsynced = []
+  }
+
+  /** A power cut: of what was not synced, each write is lost, kept, or kept in part. */
+  losePower(random: Rng): void {
+    const writes = this.#unsynced.splice(0)
+    for (const { position, before, sizeBefore } of [...writes].reverse()) {
+      this.#put(position, before)
+      this.#size = sizeBefore
+    }
+    for (const { position, bytes } of writes) {
+      const fate = random.float()
+      if (fate < 0.4) continue
+      if (bytes === undefined) this.#size = Math.min(this.#size, position)
+      else this.#put(position, fate < 0.8 ? bytes : bytes.slice(0, random.int(0, bytes.length)))
+    }
+  }
+
+  #put(position: number, bytes: Uint8Array): void {
+    const end = position + bytes.length
+    if (end > this.#buffer.length) {
+      const grown = new Uint8Array(Math.max(end, 2 * this.#buffer.length))
+      grown.set(this.bytes)
+      this.#buffer = grown
+    }
+    // A gap reads as zeros, also where longer content was cut before.
+    if (position > this.#size) this.#buffer.fill(0, this.#size, position)
+    this.#buffer.set(bytes, position)
+    this.#size = Math.max(this.#size, end)
+  }
+}
+
+export class SimDisk implements Disk {
+  readonly #time: VirtualTime
+  readonly #random: Rng
+  #files = new Map<string, Content>()
+  timing: DiskTiming = { operationMs: 0.05, syncMs: 2 }
+  /** Bytes that fit; beyond, writes fail with ENOSPC. */
+  capacity = Number.POSITIVE_INFINITY
+  /** Of all operations that are not done yet: the process that asked for them has died. */
+  #generation = 0
+
+  constructor(time: VirtualTime, random: Rng) {
+    this.#time = time
+    this.#random = random
+  }
+
+  get used(): number {
+    let used = 0
+    for (const content of this.#files.values()) used += content.size
+    return used
+  }
+
+  paths(): string[] {
+    return [...this.#files.keys()].sort()
+  }
+
+  size(path: string): number {
+    return this.#files.get(path)?.size ?? 0
+  }
+
+  /** The process died: what it was doing is not done, what it has written stays (`killed`) or depends on luck (`power`). */
+  crash(how: 'killed' | 'power'): void {
+    this.#generation++
+    if (how === 'killed') return
+    for (const content of this.#files.values()) content.losePower(this.#random)
+  }
+
+  /** Flips one random bit of a file that has any; says where. */
+  flipBit(path: string): { position: number } | undefined {
+    const content = this.#files.get(path)
+    if (content === undefined || content.size === 0) return undefined
+    const position = this.#random.int(0, content.size - 1)
+    const { bytes } = content
+    bytes[position] = (bytes[position] as number) ^ (1 << this.#random.int(0, 7))
+    return { position }
+  }
+
+  /** Cuts bytes off the end of a file, for good. */
+  cutEnd(path: string, count: number): void {
+    const content = this.#files.get(path)
+    content?.truncate(Math.max(0, content.size - count))
+    content?.sync()
+  }
+
+  wipe(): void {
+    this.#generation++
+    this.#files = new Map()
+  }
+
+  /** A copy of everything as it is, to come back to with `restore`. */
+  snapshot(): ReadonlyMap<string, Uint8Array> {
+    return new Map([...this.#files].map(([path, content]) => [path, content.bytes.slice()]))
+  }
+
+  restore(snapshot: ReadonlyMap<string, Uint8Array>): void {
+    this.wipe()
+    for (const [path, bytes] of snapshot) {
+      const content = new Content()
+      content.write(0, bytes.slice())
+      content.sync()
+      this.#files.set(path, content)
+    }
+  }
+
+  async open(path: string): Promise<DiskFile> {
+    await this.#takes('operation')
+    let content = this.#files.get(path)
+    if (content === undefined) {
+      content = new Content()
+      this.#files.set(path, content)
+    }
+    return this.#file(content)
+  }
+
+  async list(folder: string): Promise<string[]> {
+    await this.#takes('operation')
+    const prefix = folder === '' ? '' : `${folder}/`
+    const names = new Set<string>()
+    for (const path of this.#files.keys())
+      if (path.startsWith(prefix)) names.add(path.slice(prefix.length).split('/')[0] as string)
+    return [...names].sort()
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#takes('operation')
+    for (const known of [...this.#files.keys()])
+      if (known === path || known.startsWith(`${path}/`)) this.#files.delete(known)
+  }
+
+  #file(content: Content): DiskFile {
+    return {
+      size: async () => content.size,
+      read: async (into, position) => {
+        await this.#takes('operation')
+        const part = content.bytes.subarray(position, position + into.length)
+        into.set(part)
+        return part.length
+      },
+      write: async (pieces, position) => {
+        // As the caller may use its buffers again, what is written is what they hold now.
+        const bytes = joined(pieces)
+        await this.#takes('operation')
+        const grown = Math.max(0, position + bytes.length - content.size)
+        const room = Math.max(0, this.capacity - this.used)
+        const fits = grown <= room ? bytes : bytes.slice(0, Math.max(0, bytes.length - (grown - room)))
+        if (fits.length > 0) content.write(position, fits)
+        if (fits.length < bytes.length)
+          throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+      },
+      truncate: async (size) => {
+        await this.#takes('operation')
+        if (size < content.size) content.truncate(size)
+        else if (size > content.size) content.write(content.size, new Uint8Array(size - content.size))
+      },
+      sync: async () => {
+        await this.#takes('sync')
+        content.sync()
+      },
+      close: async () => undefined,
+    }
+  }
+
+  /** An operation of a process that has died in the meantime never ends. */
+  #takes(what: 'operation' | 'sync'): Promise<void> {
+    const generation = this.#generation
+    const ms = (what === 'sync' ? this.timing.syncMs : this.timing.operationMs) * (0.5 + this.#random.float())
+    return new Promise((resolve) => {
+      this.#time.set(() => {
+        if (generation === this.#generation) resolve()
+      }, ms)
+    })
+  }
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0))
+  let at = 0
+  for (const piece of pieces) {
+    all.set(piece, at)
+    at += piece.length
+  }
+  return all
+}

@@ -1,0 +1,325 @@
+/**
+ * The network between simulated peers: a libp2p transport in memory on which every link has a delay, jitter and a bandwidth, and
+ * on which anything can be cut, one way or both.
+ *
+ * It behaves as TCP does. What is sent arrives once and in order, or the connection ends. While a link is cut nothing arrives; when it
+ * heals in time, what was held arrives then; a connection cut for longer than `resetAfterMs` is reset at both ends when the
+ * link heals. A killed process resets its connections; one that lost power says nothing, and the other side finds out by itself.
+ */
+
+import type {
+  Connection,
+  CreateListenerOptions,
+  DialTransportOptions,
+  Listener,
+  ListenerEvents,
+  MultiaddrConnection,
+} from '@libp2p/interface'
+import { serviceCapabilities, type Transport, TypedEventEmitter, transportSymbol } from '@libp2p/interface'
+import { AbstractMultiaddrConnection } from '@libp2p/utils'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import type { Uint8ArrayList } from 'uint8arraylist'
+import type { Rng } from './random.ts'
+import type { Actor, VirtualTime } from './time.ts'
+
+export interface LinkQuality {
+  /** One way, ms. */
+  delayMs: number
+  /** Added at random, up to this, ms. */
+  jitterMs: number
+  bytesPerSecond: number
+}
+
+export interface NetworkOptions {
+  time: VirtualTime
+  random: Rng
+  quality: LinkQuality
+  /** Bytes the sender's kernel takes before it says stop. */
+  bufferBytes?: number
+  resetAfterMs?: number
+}
+
+type ConnectionInit = ConstructorParameters<typeof AbstractMultiaddrConnection>[0]
+
+/** One run of a process; its address is `/memory/NAME`. */
+export type SimHost = Actor
+
+interface Listening {
+  host: SimHost
+  accept(connection: MultiaddrConnection): void
+}
+
+export class SimNetwork {
+  readonly time: VirtualTime
+  readonly random: Rng
+  readonly bufferBytes: number
+  readonly resetAfterMs: number
+  quality: LinkQuality
+  /** Bytes handed to the network so far. */
+  bytes = 0
+  readonly #listening = new Map<string, Listening>()
+  readonly #ends = new Set<End>()
+  #cut: (from: string, to: string) => boolean = () => false
+  #qualityOf: (from: string, to: string) => Partial<LinkQuality> = () => ({})
+
+  constructor({ time, random, quality, bufferBytes = 256 * 1024, resetAfterMs = 30_000 }: NetworkOptions) {
+    this.time = time
+    this.random = random
+    this.quality = quality
+    this.bufferBytes = bufferBytes
+    this.resetAfterMs = resetAfterMs
+  }
+
+  /** Says what is cut from now on; what heals by that delivers what it held. */
+  setCut(cut: (from: string, to: string) => boolean): void {
+    this.#cut = cut
+    for (const end of [...this.#ends]) end.onLinkChange()
+  }
+
+  setQuality(qualityOf: (from: string, to: string) => Partial<LinkQuality>): void {
+    this.#qualityOf = qualityOf
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.#cut(from, to)
+  }
+
+  qualityOf(from: string, to: string): LinkQuality {
+    return { ...this.quality, ...this.#qualityOf(from, to) }
+  }
+
+  /** Ends all connections between two hosts, as a lost route or a full table does. */
+  reset(a: string, b: string): void {
+    for (const end of [...this.#ends]) if (end.from === a && end.to === b) end.breakNow()
+  }
+
+  /** Open connections, each once: [dialler, listener]. */
+  connections(): [string, string][] {
+    return [...this.#ends].filter((end) => end.direction === 'outbound').map((end) => [end.from, end.to])
+  }
+
+  /** `killed`: the kernel resets its connections; `power`: nobody is told. */
+  crash(host: SimHost, how: 'killed' | 'power'): void {
+    host.dead = true
+    this.#listening.delete(host.name)
+    for (const end of [...this.#ends]) {
+      if (end.from !== host.name) continue
+      this.#ends.delete(end)
+      if (how === 'killed') end.resetOther()
+      else end.other?.goSilent()
+    }
+  }
+
+  transport(
+    host: SimHost,
+  ): (components: { logger: { forComponent(name: string): ConnectionInit['log'] } }) => Transport {
+    return (components) => {
+      const log = components.logger.forComponent('grapevine:sim')
+      return {
+        [transportSymbol]: true,
+        [Symbol.toStringTag]: 'grapevine/sim',
+        [serviceCapabilities]: ['@libp2p/transport'],
+        dial: (address, options) =>
+          this.#dial(host, address, options as DialTransportOptions & { signal?: AbortSignal }, log),
+        createListener: (options) => this.#listener(host, options, log),
+        listenFilter: (addresses) => addresses,
+        dialFilter: (addresses) => addresses.filter((address) => nameOf(address) !== undefined),
+      } as Transport
+    }
+  }
+
+  async #dial(
+    host: SimHost,
+    address: Multiaddr,
+    options: DialTransportOptions & { signal?: AbortSignal },
+    log: ConnectionInit['log'],
+  ): Promise<Connection> {
+    const name = nameOf(address)
+    if (name === undefined) throw new Error('not an address in this network')
+    await this.#handshake(host, name, options.signal)
+    const listening = this.#listening.get(name)
+    if (listening === undefined || host.dead) throw new Error(`connection refused by ${name}`)
+    const here = new End(this, { log, remoteAddr: address, direction: 'outbound' }, host, listening.host)
+    const there = new End(
+      this,
+      { log, remoteAddr: multiaddr(`/memory/${host.name}`), direction: 'inbound' },
+      listening.host,
+      host,
+    )
+    here.other = there
+    there.other = here
+    this.#ends.add(here).add(there)
+    for (const end of [here, there]) end.addEventListener('close', () => this.#ends.delete(end))
+    this.time.as(listening.host, () => listening.accept(there))
+    try {
+      return await options.upgrader.upgradeOutbound(here, options)
+    } catch (error) {
+      here.abort(error instanceof Error ? error : new Error(String(error)))
+      throw error
+    }
+  }
+
+  /** A round trip; refused where nobody listens, and no answer at all where the way there or back is cut. */
+  #handshake(host: SimHost, name: string, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const abandon = () => {
+        this.time.clear(timer)
+        reject(signal?.reason instanceof Error ? signal.reason : new Error('the dial was abandoned'))
+      }
+      const roundTrip = this.delay(host.name, name) + this.delay(name, host.name)
+      const lost = this.isCut(host.name, name) || this.isCut(name, host.name)
+      const timer = this.time.set(
+        () => {
+          signal?.removeEventListener('abort', abandon)
+          if (lost) reject(new Error(`no route to ${name}`))
+          else if (this.#listening.has(name)) resolve()
+          else reject(new Error(`connection refused by ${name}`))
+        },
+        lost ? 60_000 : roundTrip,
+      )
+      if (signal?.aborted) abandon()
+      else signal?.addEventListener('abort', abandon, { once: true })
+    })
+  }
+
+  #listener(host: SimHost, options: CreateListenerOptions, log: ConnectionInit['log']): Listener {
+    const emitter = new TypedEventEmitter<ListenerEvents>()
+    const controller = new AbortController()
+    let address: Multiaddr | undefined
+    return Object.assign(emitter, {
+      listen: async (at: Multiaddr) => {
+        address = at
+        const accept = (connection: MultiaddrConnection) => {
+          options.upgrader.upgradeInbound(connection, { signal: controller.signal }).catch((error) => {
+            log('inbound upgrade failed - %e', error)
+            connection.abort(error)
+          })
+        }
+        this.#listening.set(host.name, { host, accept })
+        queueMicrotask(() => emitter.safeDispatchEvent('listening'))
+      },
+      getAddrs: () => (address === undefined ? [] : [address]),
+      updateAnnounceAddrs: () => undefined,
+      close: async () => {
+        if (this.#listening.get(host.name)?.host === host) this.#listening.delete(host.name)
+        controller.abort()
+        queueMicrotask(() => emitter.safeDispatchEvent('close'))
+      },
+    }) as unknown as Listener
+  }
+
+  /** One way, with jitter. */
+  delay(from: string, to: string): number {
+    const { delayMs, jitterMs } = this.qualityOf(from, to)
+    return delayMs + jitterMs * this.random.float()
+  }
+}
+
+/** One end of a connection: what it sends is queued here until it arrives at the other. */
+class End extends AbstractMultiaddrConnection {
+  readonly from: string
+  readonly to: string
+  other: End | undefined
+  readonly #network: SimNetwork
+  readonly #here: SimHost
+  readonly #there: SimHost
+  /** When the link has sent what it was given. */
+  #sentAt = 0
+  #lastArrival = 0
+  #inFlight = 0
+  /** Arrivals that a cut holds back. */
+  #held: (() => void)[] = []
+  #heldSince = 0
+  /** The other end lost its power: nothing is sent or heard any more. */
+  #silent = false
+
+  constructor(network: SimNetwork, init: ConnectionInit, here: SimHost, there: SimHost) {
+    super(init)
+    this.#network = network
+    this.#here = here
+    this.#there = there
+    this.from = here.name
+    this.to = there.name
+  }
+
+  sendData(data: Uint8ArrayList): { sentBytes: number; canSendMore: boolean } {
+    const bytes = data.slice()
+    const { time } = this.#network
+    const { bytesPerSecond } = this.#network.qualityOf(this.from, this.to)
+    this.#network.bytes += bytes.length
+    this.#inFlight += bytes.length
+    this.#sentAt = Math.max(this.#sentAt, time.now()) + (bytes.length * 1000) / bytesPerSecond
+    this.#arrive(() => {
+      this.#inFlight -= bytes.length
+      const { other } = this
+      if (other !== undefined && (other.status === 'open' || other.readStatus !== 'closed')) other.onData(bytes)
+      if (this.writableNeedsDrain && this.#inFlight < this.#network.bufferBytes / 2)
+        time.as(this.#here, () => this.safeDispatchEvent('drain'))
+    })
+    return { sentBytes: bytes.length, canSendMore: this.#inFlight < this.#network.bufferBytes }
+  }
+
+  sendReset(): void {
+    this.resetOther()
+  }
+
+  async sendClose(): Promise<void> {
+    this.#arrive(() => this.other?.onTransportClosed())
+  }
+
+  sendPause(): void {}
+
+  sendResume(): void {}
+
+  /** As the kernel of a killed process does. */
+  resetOther(): void {
+    this.#arrive(() => this.other?.onTransportClosed(new Error('connection reset by peer')))
+  }
+
+  goSilent(): void {
+    this.#silent = true
+    this.#held = []
+  }
+
+  breakNow(): void {
+    this.onTransportClosed(new Error('connection reset'))
+  }
+
+  onLinkChange(): void {
+    if (this.#held.length === 0 || this.#network.isCut(this.from, this.to)) return
+    const held = this.#held.splice(0)
+    if (this.#network.time.now() - this.#heldSince > this.#network.resetAfterMs) {
+      this.breakNow()
+      this.other?.breakNow()
+      return
+    }
+    for (const act of held) this.#arrive(act)
+  }
+
+  /** In order, after the link's delay, on the other side's account. */
+  #arrive(act: () => void): void {
+    if (this.#silent) return
+    const { time } = this.#network
+    const due = Math.max(
+      this.#lastArrival,
+      Math.max(this.#sentAt, time.now()) + this.#network.delay(this.from, this.to),
+    )
+    this.#lastArrival = due
+    time.as(this.#there, () => time.set(() => this.#onDue(act), due - time.now()))
+  }
+
+  #onDue(act: () => void): void {
+    if (this.#silent) return
+    if (this.#held.length > 0 || this.#network.isCut(this.from, this.to)) {
+      if (this.#held.length === 0) this.#heldSince = this.#network.time.now()
+      this.#held.push(act)
+      return
+    }
+    act()
+  }
+}
+
+function nameOf(address: Multiaddr): string | undefined {
+  const [first] = address.getComponents()
+  return first?.name === 'memory' ? first.value : undefined
+}

@@ -1,0 +1,182 @@
+/** One simulated peer: a disk, an identity and, while it runs, a real peer on them. */
+import { plaintext } from '@libp2p/plaintext'
+import { MemoryLevel } from 'memory-level'
+import { pino } from 'pino'
+import { createPeerOn, type Peer, type PeerEvent, type PeerOptions } from '../../node/index.ts'
+import type { Clock, Ports, StateDb } from '../../node/ports.ts'
+import { SimDisk } from './disk.ts'
+import { Rng } from './random.ts'
+import type { Actor } from './time.ts'
+import type { World } from './world.ts'
+
+export interface SimPeerOptions extends Omit<PeerOptions, 'data' | 'listen' | 'join'> {
+  name?: string
+  /** Memory only. */
+  ephemeral?: boolean
+  /** Whom it is told of at the start; the others it finds by itself. */
+  join?: readonly SimPeer[]
+  /** Its clock is ahead by so many ms, and gains so many of each 1,000. */
+  skewMs?: number
+  driftPerMille?: number
+}
+
+/** One run of the process. */
+interface Run extends Actor {
+  random: Rng
+}
+
+/** How a process ends without being asked: `killed` (the kernel lives on) or by a `power` cut. */
+export type CrashKind = 'killed' | 'power'
+
+export class SimPeer {
+  readonly name: string
+  readonly world: World
+  readonly options: SimPeerOptions
+  readonly disk: SimDisk
+  /** What `events()` has told, over all runs. */
+  readonly events: PeerEvent[] = []
+  #state: MemoryLevel<string, Uint8Array> | undefined
+  #run: Run | undefined
+  #peer: Peer | undefined
+  #runs = 0
+
+  constructor(world: World, name: string, options: SimPeerOptions) {
+    this.world = world
+    this.name = name
+    this.options = options
+    this.disk = new SimDisk(world.time, new Rng(`${world.seed}/${name}/disk`))
+  }
+
+  get address(): string {
+    return `/memory/${this.name}`
+  }
+
+  get running(): boolean {
+    return this.#peer !== undefined
+  }
+
+  /** The peer that runs now. Throws where none does. */
+  get peer(): Peer {
+    if (this.#peer === undefined) throw new Error(`${this.name} is not running`)
+    return this.#peer
+  }
+
+  /** Runs code as this peer's process: its timers are held when the peer is paused, and gone when it crashes. */
+  within<T>(act: () => T): T {
+    if (this.#run === undefined) throw new Error(`${this.name} is not running`)
+    return this.world.time.as(this.#run, act)
+  }
+
+  async start(): Promise<Peer> {
+    if (this.#run !== undefined) throw new Error(`${this.name} is running already`)
+    const run: Run = {
+      name: this.name,
+      paused: false,
+      dead: false,
+      random: new Rng(`${this.world.seed}/${this.name}/${this.#runs++}`),
+    }
+    this.#run = run
+    const { name: _, ephemeral = false, join = [], skewMs: __, driftPerMille: ___, ...rest } = this.options
+    const peer = await this.world.time.as(run, () =>
+      createPeerOn(this.#ports(run), {
+        ...rest,
+        data: ephemeral ? null : this.name,
+        listen: [this.address],
+        join: join.map((other) => other.address),
+        discover: false,
+      }),
+    )
+    if (run.dead) return peer
+    this.#peer = peer
+    this.world.time.as(run, () => void this.#record(peer))
+    return peer
+  }
+
+  crash(how: CrashKind): void {
+    if (this.#run === undefined) return
+    this.world.network.crash(this.#run, how)
+    this.disk.crash(how)
+    this.#run = undefined
+    this.#peer = undefined
+  }
+
+  /** An orderly end. */
+  async stop(): Promise<void> {
+    const [run, peer] = [this.#run, this.#peer]
+    if (run === undefined || peer === undefined) return
+    await this.world.time.as(run, async () => {
+      await peer.drain()
+      await peer.close()
+    })
+    if (this.#run === run) this.crash('killed')
+  }
+
+  pause(): void {
+    if (this.#run !== undefined) this.#run.paused = true
+  }
+
+  resume(): void {
+    if (this.#run?.paused) this.world.time.resume(this.#run)
+  }
+
+  get paused(): boolean {
+    return this.#run?.paused ?? false
+  }
+
+  /** A new, empty disk; only while it does not run. */
+  wipe(): void {
+    this.disk.wipe()
+    this.#state = undefined
+  }
+
+  #ports(run: Run): Ports {
+    return {
+      clock: this.#clock(),
+      random: { float: () => run.random.float(), bytes: (count) => run.random.bytes(count) },
+      disk: this.options.ephemeral ? new SimDisk(this.world.time, run.random) : this.disk,
+      openState: () => this.#openState(),
+      network: () => ({
+        transports: [this.world.network.transport(run) as never],
+        connectionEncrypters: [plaintext()],
+      }),
+      log: pino({ level: 'silent' }),
+    }
+  }
+
+  #clock(): Clock {
+    const { time } = this.world
+    const { skewMs = 0, driftPerMille = 0 } = this.options
+    const rate = 1 + driftPerMille / 1000
+    return {
+      now: () => Math.floor(time.now() + skewMs + time.elapsed() * (rate - 1)),
+      after: (ms, act) => {
+        const timer = time.set(act, ms / rate)
+        return { cancel: () => time.clear(timer) }
+      },
+      every: (ms, act) => {
+        const timer = time.set(act, ms / rate, ms / rate)
+        return { cancel: () => time.clear(timer) }
+      },
+    }
+  }
+
+  /** LevelDB survives a crash with what it had; what a power cut may take of it can be rebuilt and is left alone here. */
+  async #openState(): Promise<StateDb> {
+    const fresh = new MemoryLevel<string, Uint8Array>({ valueEncoding: 'view' })
+    await fresh.open()
+    const before = this.options.ephemeral ? undefined : this.#state
+    if (before !== undefined) {
+      if (before.status !== 'open') await before.open()
+      for await (const [key, value] of before.iterator()) await fresh.put(key, value)
+    }
+    this.#state = fresh
+    return fresh as unknown as StateDb
+  }
+
+  async #record(peer: Peer): Promise<void> {
+    for await (const event of peer.events()) {
+      this.events.push(event)
+      this.world.trace.text(`${this.name} ${event.type}`)
+    }
+  }
+}

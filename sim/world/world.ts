@@ -1,0 +1,120 @@
+/**
+ * A world of simulated peers: the same peers as in production, on virtual time, seeded randomness, a network and disks
+ * that can fail in every way we can think of. The same seed gives the same run, event for event.
+ *
+ *   time    virtual clock, one heap of timers, each with the peer that set it
+ *   random  streams from the seed: one of the world, one for each peer's run
+ *   network transport in memory with delays, bandwidth, cuts
+ *   disk    caches, loses, tears, flips, fills up
+ *   peer    one simulated peer: start, kill, lose power, pause, wipe, restore
+ *
+ * Promises: nothing here decides by real time or real randomness; a peer can only reach what its world gave it; after the run the
+ * globals are what they were. Only one world runs at a time in a process, since the globals are shared.
+ */
+import { type LinkQuality, SimNetwork } from './network.ts'
+import { SimPeer, type SimPeerOptions } from './peer.ts'
+import { Rng } from './random.ts'
+import { settle, VirtualTime } from './time.ts'
+import { Trace } from './trace.ts'
+
+export interface WorldOptions {
+  seed: number | string
+  quality?: Partial<LinkQuality>
+}
+
+const usualQuality: LinkQuality = { delayMs: 5, jitterMs: 20, bytesPerSecond: 10e6 }
+
+export class World {
+  readonly time = new VirtualTime()
+  readonly random: Rng
+  readonly network: SimNetwork
+  readonly peers: SimPeer[] = []
+  readonly trace = new Trace()
+  readonly seed: number | string
+  /** Steps taken: timers that were run. */
+  steps = 0
+
+  constructor({ seed, quality = {} }: WorldOptions) {
+    this.seed = seed
+    this.random = new Rng(`${seed}/world`)
+    this.network = new SimNetwork({
+      time: this.time,
+      random: new Rng(`${seed}/network`),
+      quality: { ...usualQuality, ...quality },
+    })
+  }
+
+  /** Adds a peer that is not started yet. */
+  addPeer(options: SimPeerOptions = {}): SimPeer {
+    const peer = new SimPeer(this, options.name ?? `p${this.peers.length}`, options)
+    this.peers.push(peer)
+    return peer
+  }
+
+  /** Virtual milliseconds. */
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.time.set(resolve, ms)
+    })
+  }
+
+  /** Resolves with true when `condition` holds, looked at every `everyMs`; with false after `timeoutMs`. */
+  async until(condition: () => boolean | Promise<boolean>, timeoutMs: number, everyMs = 50): Promise<boolean> {
+    const end = this.time.now() + timeoutMs
+    while (!(await condition())) {
+      if (this.time.now() >= end) return false
+      await this.sleep(everyMs)
+    }
+    return true
+  }
+
+  /** Runs `story` in this world; rejects as it does, and when nothing is left that could ever happen. */
+  async run<T>(story: (world: World) => Promise<T>): Promise<T> {
+    const restore = this.#enter()
+    try {
+      let outcome: { ok: true; value: T } | { ok: false; error: unknown } | undefined
+      story(this).then(
+        (value) => {
+          outcome = { ok: true, value }
+        },
+        (error: unknown) => {
+          outcome = { ok: false, error }
+        },
+      )
+      await this.#drive(() => outcome !== undefined)
+      const ended = outcome as { ok: true; value: T } | { ok: false; error: unknown } | undefined
+      for (const peer of this.peers) peer.crash('killed')
+      if (ended === undefined) throw new Error('the story waits for something that can never happen')
+      if (!ended.ok) throw ended.error
+      return ended.value
+    } finally {
+      restore()
+    }
+  }
+
+  async #drive(done: () => boolean): Promise<void> {
+    await settle()
+    while (!done() && this.time.step()) {
+      this.steps++
+      this.trace.mix(this.time.elapsed())
+      await settle()
+    }
+  }
+
+  /** Takes over the globals; returns how to give them back. */
+  #enter(): () => void {
+    const realRandom = Math.random
+    const realFill = globalThis.crypto.getRandomValues
+    const current = () => (this.time.current() as { random?: Rng } | undefined)?.random ?? this.random
+    this.time.install(() => current().float())
+    globalThis.crypto.getRandomValues = <T extends ArrayBufferView | null>(view: T): T => {
+      if (view !== null) current().fill(new Uint8Array(view.buffer, view.byteOffset, view.byteLength))
+      return view
+    }
+    return () => {
+      this.time.uninstall()
+      Math.random = realRandom
+      globalThis.crypto.getRandomValues = realFill
+    }
+  }
+}
