@@ -31,7 +31,7 @@ export async function abandon(libp2p: HostLibp2p): Promise<void> {
 }
 
 /** What both sides of a handshake must agree on. */
-export function prologueOf(mesh: string): Uint8Array {
+function prologueOf(mesh: string): Uint8Array {
   return Buffer.concat([Buffer.from('grapevine mesh 1\n'), createHash('sha256').update(mesh).digest()])
 }
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../ports.ts'
 
 /** An AbortSignal that fires after `ms` of the clock we were given (`AbortSignal.timeout` knows only the real one). */
-export function deadline(clock: Clock, ms: number): { signal: AbortSignal; clear(): void } {
+function deadline(clock: Clock, ms: number): { signal: AbortSignal; clear(): void } {
   const controller = new AbortController()
   const timer = clock.after(ms, () => controller.abort(new DOMException(`not done within ${ms} ms`, 'TimeoutError')))
   return { signal: controller.signal, clear: () => timer.cancel() }

@@ -13,7 +13,7 @@ export interface Traffic {
 
 export type OnRefused = (address: string, reason: string) => void
 
-export const notOfOurMesh = 'does not share our mesh secret, or is not a Grapevine peer'
+const notOfOurMesh = 'does not share our mesh secret, or is not a Grapevine peer'
 
 export interface Watch {
   traffic: Traffic
