@@ -37,7 +37,7 @@ interface Taken {
   because: Map<CarryReason, number>
   /** Carriers wanted among friends. */
   need: number
-  /** Published to in this run: never removed. */
+  /** Published to from here: carriers are sought, and it is never removed. */
   published: boolean
 }
 
@@ -48,6 +48,7 @@ export class Carrier {
   readonly #options: CarrierOptions
   readonly #taken = new Map<TopicName, Taken>()
   readonly #opening = new Map<TopicName, Promise<Taken>>()
+  readonly #releasing = new Map<TopicName, Promise<void>>()
   readonly #timer: Timer
   #checkSoon: Timer | undefined
   readonly #offs: (() => void)[]
@@ -69,7 +70,8 @@ export class Carrier {
       carried.add(key.slice(markPrefix.length))
     for (const topic of this.#options.store.topics()) {
       if (carried.has(topic)) await this.carry(topic, 'keeper')
-      else await this.hold(topic)
+      // Published here in an earlier run: it may be the only copy, so somebody has to be found who keeps it.
+      else if ((await this.hold(topic)).batches > 0) this.seek(topic, 1)
     }
   }
 
@@ -140,10 +142,12 @@ export class Carrier {
     this.#timer.cancel()
     this.#checkSoon?.cancel()
     for (const off of this.#offs) off()
-    await Promise.allSettled(this.#opening.values())
+    await Promise.allSettled([...this.#opening.values(), ...this.#releasing.values()])
   }
 
   async #take(topic: TopicName): Promise<Taken> {
+    // A folder must not be opened anew while it is being removed.
+    await this.#releasing.get(topic)
     const known = this.#taken.get(topic)
     if (known !== undefined) return known
     const opening =
@@ -195,7 +199,7 @@ export class Carrier {
       // Asked again: when it was published, the cards of those who could keep it may not have been here yet.
       if (taken.published && this.#options.sync.holders(topic).length === 0) this.seek(topic, taken.need)
       if (taken.because.size === 1 && taken.because.has('keeper') && this.#mayRelease(topic, taken))
-        void this.#release(topic, taken)
+        this.#release(topic)
     }
     void this.#retain()
   }
@@ -207,16 +211,20 @@ export class Carrier {
     return level.length >= this.#options.keep
   }
 
-  async #release(topic: TopicName, taken: Taken): Promise<void> {
+  #release(topic: TopicName): void {
     this.#taken.delete(topic)
     this.#options.gossip.release(topic)
     this.#options.sync.release(topic)
     this.#tellPresence()
     this.#tellNeeds()
-    await this.#options.store.state.del(`${markPrefix}${topic}`)
-    await taken.log.close()
-    await this.#options.store.remove(topic)
-    this.#options.onReleased(topic)
+    const { store, onReleased } = this.#options
+    const releasing = store.state
+      .del(`${markPrefix}${topic}`)
+      .then(() => store.remove(topic))
+      .then(() => onReleased(topic))
+      .catch(() => undefined)
+      .finally(() => this.#releasing.delete(topic))
+    this.#releasing.set(topic, releasing)
   }
 
   async #retain(): Promise<void> {
