@@ -144,7 +144,8 @@ async function defaultRoot(): Promise<string> {
 async function privateFolder(root: string, tag: string): Promise<string | undefined> {
   try {
     await mkdir(root, { recursive: true, mode: 0o700 })
-    if (!ours(await lstat(root))) return undefined
+    // Others may look into the root (a data folder may lie there as well), but not put anything in our place.
+    if (!ours(await lstat(root), 0o022)) return undefined
     const folder = join(root, tag)
     await mkdir(folder, { recursive: true, mode: 0o700 })
     return ours(await lstat(folder)) ? folder : undefined
@@ -153,11 +154,12 @@ async function privateFolder(root: string, tag: string): Promise<string | undefi
   }
 }
 
-function ours(stat: Stats | undefined): boolean {
+/** A folder of ours that gives others none of these permissions. */
+function ours(stat: Stats | undefined, forbidden = 0o077): boolean {
   if (stat === undefined || !stat.isDirectory()) return false
   // Where there are no user ids (Windows) the temp folder is the user's own.
   if (process.getuid === undefined) return true
-  return stat.uid === process.getuid() && (stat.mode & 0o077) === 0
+  return stat.uid === process.getuid() && (stat.mode & forbidden) === 0
 }
 
 function alive(pid: number): boolean {
