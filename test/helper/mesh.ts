@@ -33,14 +33,20 @@ export async function peerOn(use: Use, ports: Partial<Ports>, options: PeerOptio
 }
 
 /** So many peers that all join the first; resolves when each has a friend. */
-export async function meshOf(use: Use, count: number, options: PeerOptions = {}): Promise<Peer[]> {
+export async function meshOf<const N extends number>(
+  use: Use,
+  count: N,
+  options: PeerOptions = {},
+): Promise<Several<N>> {
   const first = await peerOf(use, options)
   const join = await addressesOf(first)
   const others = await Promise.all(Array.from({ length: count - 1 }, () => peerOf(use, { ...options, join })))
   const peers = [first, ...others]
   if (count > 1) await Promise.all(peers.map((peer) => friendly(peer)))
-  return peers
+  return peers as Several<N>
 }
+
+type Several<N extends number, T extends Peer[] = []> = T['length'] extends N ? T : Several<N, [...T, Peer]>
 
 export async function addressesOf(peer: Peer): Promise<string[]> {
   return (await peer.status()).addresses
