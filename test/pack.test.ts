@@ -51,6 +51,13 @@ for await (const { value } of subscription) {
 await peer.drain()
 await peer.close()
 `
+const simulation = `
+import { simulate } from 'grapevine/sim'
+await simulate({ peers: 2 }, async ({ peers: [a, b] }) => {
+  await a.publish('hello', process.version)
+  console.log('simulated', (await b.read('hello'))[0].value)
+})
+`
 
 test(
   'it packs and installs in an empty folder',
@@ -60,6 +67,7 @@ test(
     const tarball = readdirSync(work).find((name) => name.endsWith('.tgz')) ?? ''
     writeFileSync(join(user, 'package.json'), '{"type":"module"}')
     writeFileSync(join(user, 'program.js'), program)
+    writeFileSync(join(user, 'simulation.js'), simulation)
     const installed = run('npm', ['install', '--prefer-offline', join(work, tarball)], { cwd: user })
     assert.is(installed.status, 0, installed.all)
     const typescript = readdirSync(join(user, 'node_modules/grapevine'), { recursive: true, encoding: 'utf8' }).filter(
@@ -76,7 +84,7 @@ for (const [version, node] of [
   [`v${oldest}`, oldestNode()],
 ] as const) {
   const commandRuns = `the command runs on Node ${version}`
-  const importWorks = `import { createPeer } from 'grapevine' works on Node ${version}`
+  const importWorks = `import { createPeer } from 'grapevine', and of 'grapevine/sim', work on Node ${version}`
   if (!node) {
     test.skip(commandRuns, missing)
     test.skip(importWorks, missing)
@@ -94,6 +102,8 @@ for (const [version, node] of [
       const heard = run(node, ['program.js'], { cwd: user, node })
       assert.is(heard.status, 0, heard.all)
       assert.is(heard.stdout, `heard ${version}\n`, heard.all)
+      const simulated = run(node, ['simulation.js'], { cwd: user, node })
+      assert.is(simulated.stdout, `simulated ${version}\n`, simulated.all)
     },
     { deadlineMs: 60_000 },
   )
@@ -103,6 +113,10 @@ test(
   'its types are found by a program in TypeScript',
   () => {
     const code = `import { createPeer, type Receipt } from 'grapevine'
+import { simulate } from 'grapevine/sim'
+export const simulated: Promise<number> = simulate({ peers: 2 }, async ({ peers: [, b] }) => (await b.friends()).length)
+// @ts-expect-error: there is no third peer
+simulate({ peers: 2 }, async ({ peers: [, , c] }) => c.name)
 export async function say(): Promise<Receipt> {
   await using peer = await createPeer({ data: null, keep: 3 })
   return peer.topic<{ a: number }>('hello').publish({ a: 1 }, { key: 'k' })

@@ -1,4 +1,4 @@
-/** `npm run build`: node/ and cli/ as JavaScript and declarations in dist/, for Node versions and tools that read no TypeScript. */
+/** `npm run build`: node/, cli/ and sim/ as JavaScript and declarations in dist/, for Node versions and tools that read no TypeScript. */
 import { spawnSync } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ writeFileSync(
   JSON.stringify({
     extends: join(root, 'tsconfig.json'),
     compilerOptions: { noEmit: false, declaration: true, rootDir: root, outDir: join(root, 'dist') },
-    include: [join(root, 'node'), join(root, 'cli')],
+    include: [join(root, 'node'), join(root, 'cli'), join(root, 'sim')],
   }),
 )
 const { status } = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', project], {

@@ -1,0 +1,6 @@
+/** `grapevine/sim`: simulated peers for the tests of programs that use Grapevine. */
+export { ProcessDied, type Program, SimulatedPeer } from './story/peer.ts'
+export { type SimulatedPeerOptions, type SimulateOptions, simulate } from './story/simulate.ts'
+export type { Peers, SimulatedWorld } from './story/world.ts'
+export type { LinkQuality } from './world/network.ts'
+export type { CrashKind } from './world/peer.ts'
