@@ -8,7 +8,7 @@
 import { checkRange, type ForkProof, forkOf, type RangeFault, type Tip } from '../feed/chain.ts'
 import { limits } from '../limits.ts'
 import type { TopicLog } from '../store/topic-log.ts'
-import type { FeedId, PeerId } from '../types.ts'
+import type { FeedId, PeerId, TopicName } from '../types.ts'
 import { type Batch, headSigned } from '../wire/head.ts'
 
 export interface IngestEvents {
@@ -22,6 +22,16 @@ export interface IngestEvents {
   /** `source` may hold another batch under this number than we do. */
   onSuspect(log: TopicLog, feed: FeedId, seq: number, source: PeerId): void
   onStorageError(log: TopicLog, error: unknown): void
+  /** Nothing that arrived of a feed waits any more. */
+  onIdle(log: TopicLog): void
+}
+
+interface Queue {
+  topic: TopicName
+  feed: FeedId
+  /** Newest number that arrived and is not yet on disk. */
+  last: number
+  arrivals: Arrival[]
 }
 
 interface Arrival {
@@ -33,7 +43,7 @@ interface Arrival {
 
 export class Ingest {
   readonly #events: IngestEvents
-  readonly #queues = new Map<string, Arrival[]>()
+  readonly #queues = new Map<string, Queue>()
   #closed = false
 
   constructor(events: IngestEvents) {
@@ -44,32 +54,42 @@ export class Ingest {
   offer(log: TopicLog, arrival: Arrival): void {
     if (this.#closed) return
     const key = `${log.topic}/${arrival.batch.head.feed}`
+    const { feed, head } = arrival.batch.head
     const queue = this.#queues.get(key)
     if (queue !== undefined) {
-      queue.push(arrival)
+      queue.arrivals.push(arrival)
+      queue.last = Math.max(queue.last, head.seq)
       return
     }
-    this.#queues.set(key, [arrival])
-    void this.#work(log, key, arrival.batch.head.feed)
+    this.#queues.set(key, { topic: log.topic, feed, last: head.seq, arrivals: [arrival] })
+    void this.#work(log, key, feed)
+  }
+
+  /** How far each feed of a topic goes of which something has arrived and is being stored. */
+  targets(topic: TopicName): Map<FeedId, number> {
+    const targets = new Map<FeedId, number>()
+    for (const queue of this.#queues.values()) if (queue.topic === topic) targets.set(queue.feed, queue.last)
+    return targets
   }
 
   close(): void {
     this.#closed = true
-    for (const queue of this.#queues.values()) queue.length = 0
+    for (const { arrivals } of this.#queues.values()) arrivals.length = 0
   }
 
   async #work(log: TopicLog, key: string, feed: FeedId): Promise<void> {
-    const queue = this.#queues.get(key)
+    const arrivals = this.#queues.get(key)?.arrivals ?? []
     try {
-      while (queue !== undefined && queue.length > 0 && !this.#closed) {
-        const stored = await this.#commit(log, feed, takeRun(queue))
-        if (!stored) queue.length = 0
+      while (arrivals.length > 0 && !this.#closed) {
+        const stored = await this.#commit(log, feed, takeRun(arrivals))
+        if (!stored) arrivals.length = 0
       }
     } catch (error) {
       this.#events.onStorageError(log, error)
       this.#events.onRewind(log, feed, undefined)
     } finally {
       this.#queues.delete(key)
+      this.#events.onIdle(log)
     }
   }
 

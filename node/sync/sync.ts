@@ -2,7 +2,8 @@
  * Anti-entropy and fetching, `/grapevine/sync/1`: one long-lived stream per friend.
  *
  * What friends tell each other, in order:
- * 1. `digest`: a print per topic, of what changed since it was last told; on opening, of everything held.
+ * 1. `digest`: a print per topic, of what changed since it was last told; on opening, of everything held. One that asks is answered, in
+ *    the order of the stream after everything that follows from it: so whoever asked knows when it has heard all.
  * 2. Where a print differs from ours, our `frontier` of that topic (with many feeds first 256 `buckets`, then the frontier of those that differ).
  * 3. Whoever is told of batches it lacks sends a `want`; whoever is told of less than it has answers with what it is ahead in.
  * 4. `batch`, `chunk`, `end` answer a want (`serve`), are put together (`fetch`), verified and stored (`ingest`).
@@ -77,8 +78,11 @@ interface FriendState {
   again: Map<TopicName, number>
   /** A frontier that comes in several frames. */
   partial: Map<TopicName, Map<FeedId, number>>
-  /** Topics of which it has answered since we asked. */
-  answered: Set<TopicName>
+  /** Our newest question about a topic. */
+  asked: Map<TopicName, { question: number; answered: boolean }>
+  questions: number
+  /** Topics of which it compared buckets, and has yet to say what it is ahead in. */
+  bucketed: Set<TopicName>
 }
 
 /** Feeds up to which a frontier is sent whole, without buckets first. */
@@ -117,6 +121,7 @@ export class Sync {
         if (link !== undefined) this.#repair.probe(link, log, feed, seq)
       },
       onStorageError: (log, error) => options.events.onStorageError(log.topic, error),
+      onIdle: () => this.#wake(),
     })
     this.#fetch = new Fetch({
       clock: options.clock,
@@ -156,7 +161,7 @@ export class Sync {
       held.print = undefined
     })
     this.#held.set(topic, held)
-    for (const friend of this.#friends.values()) this.#tell(friend, [topic], true)
+    for (const friend of this.#friends.values()) this.#tell(friend, [topic], { ask: true })
   }
 
   /** Stops taking part; the log is not touched. */
@@ -164,7 +169,12 @@ export class Sync {
     this.#held.get(topic)?.off()
     this.#held.delete(topic)
     this.#fetch.input({ type: 'released', topic })
-    for (const friend of this.#friends.values()) this.#tell(friend, [topic], false)
+    for (const friend of this.#friends.values()) {
+      friend.asked.delete(topic)
+      friend.bucketed.delete(topic)
+      friend.partial.delete(topic)
+      this.#tell(friend, [topic])
+    }
   }
 
   /** Gossip says that `peer` has this batch. */
@@ -194,7 +204,9 @@ export class Sync {
 
   /** How far each feed of the topic is known to go of which something is missing here. */
   targets(topic: TopicName): Map<FeedId, number> {
-    return this.#fetch.targets(topic)
+    const targets = this.#fetch.targets(topic)
+    for (const [feed, last] of this.#ingest.targets(topic)) targets.set(feed, Math.max(last, targets.get(feed) ?? 0))
+    return targets
   }
 
   /**
@@ -202,14 +214,11 @@ export class Sync {
    * With `level`, also when everything they offered is here.
    */
   async settled(topic: TopicName, timeoutMs: number, level: 'heard' | 'level'): Promise<void> {
-    for (const friend of this.#friends.values()) {
-      friend.answered.delete(topic)
-      this.#tell(friend, [topic], true)
-    }
+    for (const friend of this.#friends.values()) this.#tell(friend, [topic], { ask: true })
     const asked = [...this.#friends.values()]
     const done = () =>
-      asked.every((friend) => friend.answered.has(topic) || !friend.link.open) &&
-      (level === 'heard' || this.#fetch.targets(topic).size === 0)
+      asked.every((friend) => hasAnswered(friend, topic) || !friend.link.open) &&
+      (level === 'heard' || this.targets(topic).size === 0)
     await this.until(done, timeoutMs)
   }
 
@@ -256,10 +265,12 @@ export class Sync {
       told: new Map(),
       again: new Map(),
       partial: new Map(),
-      answered: new Set(),
+      asked: new Map(),
+      questions: 0,
+      bucketed: new Set(),
     }
     this.#friends.set(link.peer, friend)
-    this.#tell(friend, [...this.#held.keys()], true)
+    this.#tell(friend, [...this.#held.keys()], { ask: true })
     this.#wake()
   }
 
@@ -324,18 +335,18 @@ export class Sync {
   }
 
   #onDigest(friend: FriendState, frame: FrameOf<'digest'>): void {
-    const answer: TopicName[] = []
     for (const { topic, held, print } of frame.prints) {
       const mine = this.#printOf(topic)
       if (held && friend.theirs.size < limits.topicsMax) friend.theirs.set(topic, print)
       else friend.theirs.delete(topic)
-      if (mine !== undefined && held && !samePrint(mine, print)) this.#sendFrontier(friend, topic)
-      else {
-        friend.answered.add(topic)
-        if (frame.ask) answer.push(topic)
-      }
+      const asked = friend.asked.get(topic)
+      if (frame.answer !== 0) {
+        // It has seen our print and said what follows from it.
+        if (asked?.question === frame.answer) asked.answered = true
+      } else if (mine !== undefined && held && !samePrint(mine, print)) this.#sendFrontier(friend, topic)
     }
-    if (answer.length > 0) this.#tell(friend, answer, false)
+    const topics = frame.prints.map(({ topic }) => topic)
+    if (frame.ask !== 0) this.#tell(friend, topics, { answer: frame.ask })
     this.#wake()
   }
 
@@ -352,6 +363,7 @@ export class Sync {
   #onBuckets(friend: FriendState, frame: FrameOf<'buckets'>): void {
     const held = this.#held.get(frame.topic)
     if (held === undefined) return
+    friend.bucketed.add(frame.topic)
     const differing = differingBuckets(bucketPrints(held.log.feeds), frame.prints)
     this.#sendEntries(friend, frame.topic, differing, entriesOf(held.log.feeds, differing), false)
   }
@@ -394,7 +406,7 @@ export class Sync {
     // Always answered, also with nothing: so that the friend knows it has heard all there is.
     if (!frame.answer)
       this.#sendEntries(friend, topic, frame.buckets, entriesAhead(held.log.feeds, frame.buckets, theirs), true)
-    friend.answered.add(topic)
+    else friend.bucketed.delete(topic)
     this.#wake()
   }
 
@@ -451,7 +463,7 @@ export class Sync {
         if (told === undefined || !samePrint(told, mine) || (!level && (friend.again.get(topic) ?? 0) <= now))
           changed.push(topic)
       }
-      this.#tell(friend, changed, false)
+      this.#tell(friend, changed)
     }
   }
 
@@ -460,9 +472,11 @@ export class Sync {
     for (const held of this.#held.values()) this.#repair.tend(held.log)
   }
 
-  /** Sends prints of these topics. */
-  #tell(friend: FriendState, topics: readonly TopicName[], ask: boolean): void {
+  /** Sends prints of these topics, as a question, or as the answer to one. */
+  #tell(friend: FriendState, topics: readonly TopicName[], { ask = false, answer = 0 } = {}): void {
     const perFrame = 500
+    const question = ask ? ++friend.questions : 0
+    if (ask) for (const topic of topics) friend.asked.set(topic, { question, answered: false })
     for (let at = 0; at < topics.length; at += perFrame) {
       const prints: TopicPrint[] = topics.slice(at, at + perFrame).map((topic) => {
         const print = this.#printOf(topic)
@@ -470,7 +484,7 @@ export class Sync {
         else friend.told.set(topic, print)
         return { topic, held: print !== undefined, print: print ?? new Uint8Array(8) }
       })
-      friend.link.send(encodeFrame({ type: 'digest', ask, prints }))
+      friend.link.send(encodeFrame({ type: 'digest', ask: question, prints, answer }))
     }
   }
 
@@ -480,6 +494,10 @@ export class Sync {
     held.print ??= printOf(held.log.feeds)
     return held.print
   }
+}
+
+function hasAnswered({ asked, bucketed }: FriendState, topic: TopicName): boolean {
+  return asked.get(topic)?.answered === true && !bucketed.has(topic)
 }
 
 const noBuckets = new Uint8Array(0)

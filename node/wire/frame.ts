@@ -4,7 +4,8 @@
  *   message Frame { oneof {
  *     Digest digest = 1;  Frontier frontier = 2;  Buckets buckets = 3;  Want want = 4;
  *     Batch batch = 5;  Chunk chunk = 6;  End end = 7;  Stored stored = 8;  More more = 9;  Cancel cancel = 10; } }
- *   message Digest   { bool ask = 1; repeated Print prints = 2; }          // one print a topic; ask: answer for every one of them
+ *   message Digest   { uint32 ask = 1; repeated Print prints = 2; uint32 answer = 3; } // one print a topic; ask: the number of a question, whose
+ *                                                                         // answer comes after all that the one asked knows more; 0: none
  *   message Print    { string topic = 1; bool held = 2; bytes print = 3; } // 8 bytes, the xor over its feeds
  *   message Buckets  { string topic = 1; bytes prints = 2; }               // 256 x 8 bytes, by the first byte of the feed id
  *   message Frontier { string topic = 1; bool answer = 2; bytes buckets = 3; repeated Entry entries = 4; bool more = 5; }
@@ -42,7 +43,7 @@ export interface FrontierEntry {
 export type EndReason = 'done' | 'gone' | 'unknown'
 
 export type Frame =
-  | { type: 'digest'; ask: boolean; prints: TopicPrint[] }
+  | { type: 'digest'; ask: number; prints: TopicPrint[]; answer: number }
   | {
       type: 'frontier'
       topic: TopicName
@@ -86,9 +87,10 @@ function bodyOf(frame: Frame): Uint8Array {
   const out = new MessageWriter()
   switch (frame.type) {
     case 'digest':
-      out.bool(1, frame.ask)
+      out.int(1, frame.ask)
       for (const { topic, held, print } of frame.prints)
         out.bytes(2, new MessageWriter().text(1, topic).bool(2, held).bytes(3, print).finish())
+      out.int(3, frame.answer)
       break
     case 'frontier':
       out.text(1, frame.topic).bool(2, frame.answer).bytes(3, frame.buckets).bool(5, frame.more)
@@ -137,7 +139,7 @@ export function decodeFrame(bytes: Uint8Array): Frame | undefined {
 }
 
 const decoders: Record<number, (m: MessageReader) => Frame> = {
-  [kinds.digest]: (m) => ({ type: 'digest', ask: m.bool(1), prints: m.all(2).map(printOf) }),
+  [kinds.digest]: (m) => ({ type: 'digest', ask: m.int(1), prints: m.all(2).map(printOf), answer: m.int(3) }),
   [kinds.frontier]: (m) => {
     const buckets = m.bytes(3)
     if (buckets.length !== 0 && buckets.length !== bucketCount / 8)

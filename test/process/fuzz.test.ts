@@ -69,7 +69,7 @@ const records = [
 const print8 = new Uint8Array(8).fill(9)
 const want = { type: 'want', id: 3, topic, feed: feedId, from: 1, to: 900, budget: 1_000_000 } as const
 const frames: Frame[] = [
-  { type: 'digest', ask: true, prints: [{ topic, held: true, print: print8 }] },
+  { type: 'digest', ask: 1, prints: [{ topic, held: true, print: print8 }], answer: 0 },
   {
     type: 'frontier',
     topic,

@@ -22,8 +22,8 @@ const mark = bytes(1, 2, 3, 4, 5, 6, 7, 8)
 /** A frame as it is on the wire. Spaces part the fields. */
 const golden: [frame: Frame, hex: string][] = [
   [
-    { type: 'digest', ask: true, prints: [{ topic, held: true, print: mark }] },
-    '0a 15 0801 12 11 0a03612e62 1001 1a080102030405060708',
+    { type: 'digest', ask: 1, prints: [{ topic, held: true, print: mark }], answer: 2 },
+    '0a 17 0801 12 11 0a03612e62 1001 1a080102030405060708 1802',
   ],
   [
     {
@@ -93,7 +93,8 @@ const entry = record({ feed: feeds, base: seq, more: fc.nat(1000), mark: exact(8
 const frames: fc.Arbitrary<Frame> = fc.oneof(
   record({
     type: fc.constant('digest' as const),
-    ask: fc.boolean(),
+    ask: id,
+    answer: id,
     prints: fc.array(record({ topic: topics, held: fc.boolean(), print: exact(8) }), { maxLength: 4 }),
   }),
   record({
