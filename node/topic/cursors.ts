@@ -21,8 +21,8 @@ export interface CursorKeeperOptions {
   name: string
   db: StateDb
   clock: Clock
-  /** Publishes to the control topic; not confirmed. */
-  share(name: string, state: CursorState): void
+  /** Publishes to the control topic; resolves when others have it, or may not have it soon. */
+  share(name: string, state: CursorState): Promise<void>
 }
 
 /** An acknowledgement for which the cursor has no room before older records are acknowledged. */
@@ -87,7 +87,7 @@ export class CursorKeeper {
     }
     this.#unsaved.add(feed)
     this.#unshared.add(feed)
-    this.#shareTimer ??= this.#options.clock.after(limits.cursorShareMs, () => this.#share())
+    this.#shareTimer ??= this.#options.clock.after(limits.cursorShareMs, () => void this.#share())
     const saved = this.save()
     this.#takeEarly(feed, saved)
     return saved
@@ -123,7 +123,7 @@ export class CursorKeeper {
     this.#control?.off()
     await this.#following
     if (this.#unsaved.size > 0) await this.save()
-    if (this.#shareTimer !== undefined) this.#share()
+    if (this.#shareTimer !== undefined) await this.#share()
     const error = new GrapevineError(
       'PeerClosed',
       'the subscription was closed before the acknowledgement was saved',
@@ -139,16 +139,18 @@ export class CursorKeeper {
       this.#unshared.add(feed)
     }
     await this.save()
-    this.#share()
+    void this.#share()
   }
 
-  #share(): void {
+  async #share(): Promise<void> {
     this.#shareTimer?.cancel()
     this.#shareTimer = undefined
     const feeds = [...this.#unshared]
     this.#unshared.clear()
+    const told: Promise<void>[] = []
     for (let at = 0; at === 0 || at < feeds.length; at += feedsPerRecord)
-      this.#options.share(this.#options.name, this.cursor.state(feeds.slice(at, at + feedsPerRecord)))
+      told.push(this.#options.share(this.#options.name, this.cursor.state(feeds.slice(at, at + feedsPerRecord))))
+    await Promise.all(told)
   }
 
   async #write(feeds: FeedId[]): Promise<void> {

@@ -182,12 +182,20 @@ export class Topics {
     return new CursorKeeper({ topic, name, db: state, clock, share: (as, told) => this.#share(topic, as, told) })
   }
 
-  #share(topic: TopicName, name: string, state: CursorState): void {
-    if (this.#state === 'closed') return
-    const record = { value: Buffer.from(JSON.stringify(state)), key: name, time: this.#options.clock.now() }
-    const sink: Sink = { confirm: 'auto', timeoutMs: shareTimeoutMs, onDone: () => {}, onFailed: () => {} }
+  #share(topic: TopicName, name: string, state: CursorState): Promise<void> {
     const { publisher } = this.#publisherOf(controlTopicOf(topic))
-    if (publisher.hasRoom) publisher.enqueue(record, recordSize({ ...record, timeDelta: 0 }), sink)
+    if (this.#state === 'closed' || !publisher.hasRoom) return Promise.resolve()
+    const record = { value: Buffer.from(JSON.stringify(state)), key: name, time: this.#options.clock.now() }
+    const bytes = recordSize({ ...record, timeDelta: 0 })
+    return new Promise((resolve) => {
+      const sink: Sink = {
+        confirm: 'auto',
+        timeoutMs: shareTimeoutMs,
+        onDone: () => resolve(),
+        onFailed: () => resolve(),
+      }
+      publisher.enqueue(record, bytes, sink)
+    })
   }
 
   async #open(topic: TopicName, from: StartPosition, keeper: CursorKeeper | undefined): Promise<Reading> {

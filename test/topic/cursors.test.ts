@@ -20,7 +20,13 @@ async function room(db?: StateDb, name = 'billing') {
   const state = db ?? (await openState(null))
   const clock = handClock()
   const shared: CursorState[] = []
-  const keeper = new CursorKeeper({ topic, name, db: state, clock, share: (_name, told) => shared.push(told) })
+  const keeper = new CursorKeeper({
+    topic,
+    name,
+    db: state,
+    clock,
+    share: async (_name, told) => void shared.push(told),
+  })
   return { db: state, clock, shared, keeper }
 }
 
