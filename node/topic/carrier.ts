@@ -129,6 +129,11 @@ export class Carrier {
     await this.carry(topic, 'keeper').catch(() => undefined)
   }
 
+  /** Offset of the next record of a topic; 0 where nothing of it is open here yet, since all that is on disk is opened at the start. */
+  endOffset(topic: TopicName): number {
+    return this.#taken.get(topic)?.log.endOffset ?? 0
+  }
+
   isCarried(topic: TopicName): boolean {
     return (this.#taken.get(topic)?.because.size ?? 0) > 0
   }

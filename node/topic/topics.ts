@@ -201,12 +201,14 @@ export class Topics {
   async #open(topic: TopicName, from: StartPosition, keeper: CursorKeeper | undefined): Promise<Reading> {
     const subscribedAt = this.#options.clock.now()
     const ownTip = this.#publishers.get(topic)?.publisher.tip
+    // Before anything is awaited: what we publish from here on lies behind it.
+    const end = this.#options.carrier.endOffset(topic)
     const log = await this.#options.carrier.carry(topic, 'subscribed')
     const cursor = keeper?.cursor ?? new Cursor()
     let offset = log.startOffset
     if (keeper === undefined || !(await this.#recall(topic, keeper))) {
       if (from === 'latest') {
-        offset = log.endOffset
+        offset = end
         await this.#meet(topic, 'heard')
         this.#skipHistory(log, cursor, subscribedAt, ownTip)
       } else if (from instanceof Date) {

@@ -1,7 +1,8 @@
 import { pipe } from 'it-pipe'
 import * as assert from 'uvu/assert'
+import { openState } from '../../node/store/state.ts'
 import type { Message, Peer, Subscription } from '../../node/types.ts'
-import { addressesOf, carried, codeOf, friendly, meshOf, peerOf, take, valuesOf } from '../helper/mesh.ts'
+import { addressesOf, carried, codeOf, friendly, meshOf, peerOf, peerOn, take, valuesOf } from '../helper/mesh.ts'
 import { suite } from '../helper/suite.ts'
 import { until } from '../helper/until.ts'
 
@@ -108,6 +109,19 @@ test('what one publishes oneself after subscribing is delivered without waiting 
       assert.equal(await valuesOf(subscription, 3), [1, 2, 3], `${topic} among ${peers.length}`)
     }
   }
+})
+
+test('that holds also where the state database is slower than the log', async ({ use }) => {
+  const state = await openState(null)
+  const put = state.put.bind(state) as (...args: unknown[]) => Promise<void>
+  state.put = (async (...args: unknown[]) => {
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    await put(...args)
+  }) as typeof state.put
+  const ann = await peerOn(use, { openState: async () => state })
+  const subscription = use(numbersOf(ann).subscribe())
+  await publish(ann, 0, 3)
+  assert.equal(await valuesOf(subscription, 3), [0, 1, 2])
 })
 
 test('records of several publishers arrive once each, those of one in its order', async ({ use }) => {
