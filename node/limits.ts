@@ -197,6 +197,8 @@ export const limits = {
   gossipBufferBytesMax: 16 * MiB,
   /** Memory for one peer's subscriptions, about 1 KiB each; only topics we gossip ourselves count at all. */
   gossipTopicBytesMax: 128 * MiB,
+  /** Subscriptions of one peer to topics we do not gossip that are remembered in case we will. More: anti-entropy brings the heads. */
+  gossipOthersMax: 10_000,
   /** How often gossip streams that died are looked for. */
   gossipTendMs: 1 * second,
 

@@ -8,6 +8,7 @@ import { type Ping, ping } from '@libp2p/ping'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { limits } from '../limits.ts'
+import type { GossipTopics } from './gossip-topics.ts'
 import { boundedGossipsub } from './gossipsub.ts'
 import type { HostOptions } from './host.ts'
 import { rateLimited, type Traffic, watchTransports } from './transport.ts'
@@ -18,7 +19,7 @@ export interface Assembly extends HostOptions {
   /** Counted up. */
   traffic: Traffic
   /** Looked at whenever somebody subscribes or sends. */
-  gossipTopics: Set<string>
+  gossipTopics: GossipTopics
 }
 
 /** Stops what had started before the failure; that failure is the one to tell. */

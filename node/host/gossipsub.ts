@@ -1,7 +1,7 @@
 /**
  * gossipsub with every limit set (design section 8), and remedies for its traps:
  * 1. `allowedTopics` is copied by its constructor. Ours is live, so that subscriptions of hostile peers are bounded by the topics
- *    we gossip ourselves.
+ *    we gossip ourselves. What came before we took up a topic is not lost (`gossip-topics`).
  * 2. In anonymous mode it lets `from` through. Messages with any field of a signed message are counted invalid and dropped.
  * 3. A dead outbound stream is removed but not reopened, and a read error forgets the peer although the connection lives, leaving the other
  *    side to write into a stream that nobody reads. `tend` looks once a second: it introduces connected peers without a stream again, and
@@ -12,6 +12,7 @@ import { type GossipSub, type GossipSubComponents, gossipsub, StrictNoSign } fro
 import type { Connection, PeerId as LibPeerId, Stream } from '@libp2p/interface'
 import { limits } from '../limits.ts'
 import type { Clock, Timer } from '../ports.ts'
+import type { GossipTopics } from './gossip-topics.ts'
 
 /** The parts of the library's class that its interface does not show (17.1). */
 interface Internals {
@@ -19,8 +20,15 @@ interface Internals {
   streamsOutbound: Map<string, unknown>
   streamsInbound: Map<string, { rawStream: unknown }>
   score: { rejectInvalidMessage(from: string, topic: string): void }
+  handleReceivedRpc(from: LibPeerId, rpc: Rpc): Promise<void>
+  handleReceivedSubscription(from: LibPeerId, topic: string, subscribe: boolean): boolean
   handleReceivedMessage(from: LibPeerId, message: RpcMessage): Promise<void>
   onPeerConnected(peer: LibPeerId, connection: Connection): void
+  onPeerDisconnected(peer: LibPeerId): void
+}
+
+interface Rpc {
+  subscriptions?: { topic?: string; subscribe?: boolean }[]
 }
 
 interface RpcMessage {
@@ -31,7 +39,7 @@ interface RpcMessage {
   signature?: Uint8Array
 }
 
-export function boundedGossipsub(allowedTopics: Set<string>): (components: GossipSubComponents) => GossipSub {
+export function boundedGossipsub(allowedTopics: GossipTopics): (components: GossipSubComponents) => GossipSub {
   const create = gossipsub({
     globalSignaturePolicy: StrictNoSign,
     msgIdFn: (message) => createHash('sha256').update(message.data).digest(),
@@ -85,8 +93,29 @@ export function boundedGossipsub(allowedTopics: Set<string>): (components: Gossi
       }
       await handle(from, message)
     }
+    noteOthers(inner, allowedTopics)
     return pubsub
   }
+}
+
+/** Keeps what the library ignores of subscriptions, and hands it in when the topic has become one of ours. */
+function noteOthers(inner: Internals, topics: GossipTopics): void {
+  const receive = inner.handleReceivedRpc.bind(inner)
+  inner.handleReceivedRpc = async (from, rpc) => {
+    for (const { topic, subscribe = false } of rpc.subscriptions ?? []) {
+      if (topic === undefined || topics.has(topic)) continue
+      topics.note(from, topic, subscribe)
+      // We may have taken part in it once: the library still counts the peer there.
+      if (!subscribe) inner.handleReceivedSubscription(from, topic, false)
+    }
+    await receive(from, rpc)
+  }
+  const disconnected = inner.onPeerDisconnected.bind(inner)
+  inner.onPeerDisconnected = (peer) => {
+    topics.forget(peer)
+    disconnected(peer)
+  }
+  topics.onKnown = (peer, topic) => inner.handleReceivedSubscription(peer, topic, true)
 }
 
 /** Reopens gossip streams that died while their connection lives, ever more rarely for a peer where it does not help. */

@@ -21,6 +21,7 @@ import type { PeerId } from '../types.ts'
 import { addressOf, reachable } from './address.ts'
 import { abandon, assemble, type HostLibp2p } from './assemble.ts'
 import { within } from './deadline.ts'
+import { GossipTopics } from './gossip-topics.ts'
 import { tend } from './gossipsub.ts'
 import type { OnRefused, Traffic } from './transport.ts'
 
@@ -77,7 +78,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     }
   }
   const traffic: Traffic = { sent: 0, received: 0 }
-  const gossipTopics = new Set<string>()
+  const gossipTopics = new GossipTopics()
   const libp2p = await assemble({ ...options, traffic, gossipTopics })
   try {
     await libp2p.start()

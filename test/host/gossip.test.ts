@@ -58,6 +58,32 @@ test('subscriptions of others count only for topics we gossip ourselves', async 
   assert.equal([...inside(b).topics.keys()].sort(), [topic, 'later'])
 })
 
+test('a topic taken up later knows who had subscribed to it before, and who had left again', async ({ use }) => {
+  const [a, b] = await pair(use)
+  const say = (subscribe: boolean, ...names: string[]) =>
+    inside(a).sendRpc(b.id, { subscriptions: names.map((name) => ({ subscribe, topic: name })), messages: [] })
+  say(true, 'later', 'left', 'x'.repeat(100))
+  say(false, 'left')
+  b.gossipTopics.add('last')
+  say(true, 'last')
+  await until(() => inside(b).topics.has('last'))
+  for (const name of ['later', 'left', 'x'.repeat(100)]) b.gossipTopics.add(name)
+  assert.equal([...inside(b).topics.keys()].sort(), [topic, 'last', 'later'])
+
+  // What we no longer take part in is not listened for, and yet not wrong when it becomes ours again.
+  b.gossipTopics.delete('later')
+  say(false, 'later')
+  await until(() => !inside(b).topics.has('later'))
+  b.gossipTopics.add('later')
+  assert.not(inside(b).topics.has('later'))
+
+  say(true, 'gone')
+  await a.hangUp(b.id)
+  await until(() => !inside(b).topics.get(topic)?.has(a.id))
+  b.gossipTopics.add('gone')
+  assert.not(inside(b).topics.has('gone'))
+})
+
 test('messages that carry a sender, key, number or signature are dropped', async ({ use }) => {
   const [a, b, heard] = await pair(use)
   const data = Buffer.from('signed')
