@@ -11,6 +11,11 @@ export class TimerHeap<T> {
     return this.#items.length
   }
 
+  /** In no order. */
+  items(): readonly T[] {
+    return this.#items
+  }
+
   push(item: T): void {
     const items = this.#items
     let at = items.push(item) - 1

@@ -55,8 +55,11 @@ export class SimNetwork {
   readonly bufferBytes: number
   readonly resetAfterMs: number
   quality: LinkQuality
-  /** Bytes handed to the network so far. */
+  /** Bytes handed to the network so far, and the most that ever were under way on one connection. */
   bytes = 0
+  peakInFlight = 0
+  /** Sees all that arrives, in the moment it does. */
+  onArrive: ((from: string, to: string, bytes: Uint8Array) => void) | undefined
   readonly #listening = new Map<string, Listening>()
   readonly #ends = new Set<End>()
   #cut: (from: string, to: string) => boolean = () => false
@@ -91,6 +94,15 @@ export class SimNetwork {
   /** Ends all connections between two hosts, as a lost route or a full table does. */
   reset(a: string, b: string): void {
     for (const end of [...this.#ends]) if (end.from === a && end.to === b) end.breakNow()
+  }
+
+  /** Connections from `a` to `b` carry nothing any more, either way, and nobody is told: what a lost entry in a router's table does. */
+  silence(a: string, b: string): void {
+    for (const end of [...this.#ends]) {
+      if (end.from !== a || end.to !== b) continue
+      end.goSilent()
+      end.other?.goSilent()
+    }
   }
 
   /** Open connections, each once: [dialler, listener]. */
@@ -248,11 +260,15 @@ class End extends AbstractMultiaddrConnection {
     const { bytesPerSecond } = this.#network.qualityOf(this.from, this.to)
     this.#network.bytes += bytes.length
     this.#inFlight += bytes.length
+    if (this.#inFlight > this.#network.peakInFlight) this.#network.peakInFlight = this.#inFlight
     this.#sentAt = Math.max(this.#sentAt, time.now()) + (bytes.length * 1000) / bytesPerSecond
     this.#arrive(() => {
       this.#inFlight -= bytes.length
       const { other } = this
-      if (other !== undefined && (other.status === 'open' || other.readStatus !== 'closed')) other.onData(bytes)
+      if (other !== undefined && (other.status === 'open' || other.readStatus !== 'closed')) {
+        this.#network.onArrive?.(this.from, this.to, bytes)
+        other.onData(bytes)
+      }
       if (this.writableNeedsDrain && this.#inFlight < this.#network.bufferBytes / 2)
         time.as(this.#here, () => this.safeDispatchEvent('drain'))
     })

@@ -14,7 +14,7 @@ export interface SimPeerOptions extends Omit<PeerOptions, 'data' | 'listen' | 'j
   /** Memory only. */
   ephemeral?: boolean
   /** Whom it is told of at the start; the others it finds by itself. */
-  join?: readonly SimPeer[]
+  join?: readonly { address: string }[]
   /** Its clock is ahead by so many ms, and gains so many of each 1,000. */
   skewMs?: number
   driftPerMille?: number
@@ -23,6 +23,11 @@ export interface SimPeerOptions extends Omit<PeerOptions, 'data' | 'listen' | 'j
 /** One run of the process. */
 interface Run extends Actor {
   random: Rng
+}
+
+export interface DiskCopy {
+  files: ReadonlyMap<string, Uint8Array>
+  state: readonly [string, Uint8Array][]
 }
 
 /** How a process ends without being asked: `killed` (the kernel lives on) or by a `power` cut. */
@@ -35,6 +40,9 @@ export class SimPeer {
   readonly disk: SimDisk
   /** What `events()` has told, over all runs. */
   readonly events: PeerEvent[] = []
+  onEvent: ((event: PeerEvent) => void) | undefined
+  /** Of its wall clock against virtual time, ms; may be changed while it runs, as when somebody sets the clock. */
+  skewMs: number
   #state: MemoryLevel<string, Uint8Array> | undefined
   #run: Run | undefined
   #peer: Peer | undefined
@@ -44,6 +52,7 @@ export class SimPeer {
     this.world = world
     this.name = name
     this.options = options
+    this.skewMs = options.skewMs ?? 0
     this.disk = new SimDisk(world.time, new Rng(`${world.seed}/${name}/disk`))
   }
 
@@ -55,10 +64,20 @@ export class SimPeer {
     return this.#peer !== undefined
   }
 
+  /** Running, or about to. */
+  get alive(): boolean {
+    return this.#run !== undefined
+  }
+
   /** The peer that runs now. Throws where none does. */
   get peer(): Peer {
     if (this.#peer === undefined) throw new Error(`${this.name} is not running`)
     return this.#peer
+  }
+
+  /** Timers it has set. */
+  get timers(): number {
+    return (this.#run && this.world.time.pending().get(this.#run)) ?? 0
   }
 
   /** Runs code as this peer's process: its timers are held when the peer is paused, and gone when it crashes. */
@@ -129,6 +148,23 @@ export class SimPeer {
     this.#state = undefined
   }
 
+  /** A copy of the disk, files and state, as it is now. */
+  async copy(): Promise<DiskCopy> {
+    const files = this.disk.snapshot()
+    const state: [string, Uint8Array][] = []
+    if (this.#state?.status === 'open') for await (const entry of this.#state.iterator()) state.push(entry)
+    return { files, state }
+  }
+
+  /** Puts a copy in the place of all there is; only while it does not run. */
+  async restore({ files, state }: DiskCopy): Promise<void> {
+    this.disk.restore(files)
+    const db = new MemoryLevel<string, Uint8Array>({ valueEncoding: 'view' })
+    await db.open()
+    for (const [key, value] of state) await db.put(key, value)
+    this.#state = db
+  }
+
   #ports(run: Run): Ports {
     return {
       clock: this.#clock(),
@@ -145,10 +181,10 @@ export class SimPeer {
 
   #clock(): Clock {
     const { time } = this.world
-    const { skewMs = 0, driftPerMille = 0 } = this.options
+    const { driftPerMille = 0 } = this.options
     const rate = 1 + driftPerMille / 1000
     return {
-      now: () => Math.floor(time.now() + skewMs + time.elapsed() * (rate - 1)),
+      now: () => Math.floor(time.now() + this.skewMs + time.elapsed() * (rate - 1)),
       after: (ms, act) => {
         const timer = time.set(act, ms / rate)
         return { cancel: () => time.clear(timer) }
@@ -176,6 +212,7 @@ export class SimPeer {
   async #record(peer: Peer): Promise<void> {
     for await (const event of peer.events()) {
       this.events.push(event)
+      this.onEvent?.(event)
       this.world.trace.text(`${this.name} ${event.type}`)
     }
   }

@@ -88,6 +88,14 @@ export class VirtualTime {
     }
   }
 
+  /** Timers that are set, by actor. */
+  pending(): Map<Actor, number> {
+    const counts = new Map<Actor, number>()
+    for (const { act, actor } of this.#heap.items())
+      if (act !== undefined && actor !== undefined) counts.set(actor, (counts.get(actor) ?? 0) + 1)
+    return counts
+  }
+
   /** Lets a paused actor's timers that came due meanwhile happen now. */
   resume(actor: Actor): void {
     actor.paused = false

@@ -1,0 +1,31 @@
+/** G1: a confirmed record survives the loss of any n of the n + 1 disks it is on. */
+import type { Publication } from '../history.ts'
+import { type Evidence, isStored, type Judge, mayBeLost, some, type Violation } from './judge.ts'
+
+export class ConfirmedLoss implements Judge {
+  readonly #evidence: Evidence
+
+  constructor(evidence: Evidence) {
+    this.#evidence = evidence
+  }
+
+  verdict(): Violation[] {
+    return []
+  }
+
+  pending(): string[] {
+    return some(
+      this.lost().filter((publication) => !mayBeLost(this.#evidence.history, publication)),
+      ({ id, topic, peer, outcome }) =>
+        `record ${id} of ${topic}, ${outcome?.type} with ${outcome?.type === 'failed' ? 0 : outcome?.copies} copies at ${peer}, is read by no fresh reader`,
+    )
+  }
+
+  /** Stored and read by no fresh reader, excused or not. */
+  lost(): Publication[] {
+    const { history } = this.#evidence
+    const found = new Set<number>()
+    for (const reading of history.readings) if (reading.fresh) for (const id of reading.got.keys()) found.add(id)
+    return history.publications.filter((publication) => isStored(publication) && !found.has(publication.id))
+  }
+}

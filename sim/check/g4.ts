@@ -1,0 +1,47 @@
+/** G4: when faults stop, every peer runs, has friends, and all carriers of a topic soon hold the same. */
+import { type Evidence, type Judge, some, type Violation } from './judge.ts'
+
+export class Convergence implements Judge {
+  readonly #evidence: Evidence
+
+  constructor(evidence: Evidence) {
+    this.#evidence = evidence
+  }
+
+  verdict(): Violation[] {
+    return []
+  }
+
+  pending(): string[] {
+    const { plan, sights } = this.#evidence
+    const down = plan.peers
+      .filter(({ name }) => !sights.has(name))
+      .map(({ name }) => `${name} does not run${this.#reason(name)}`)
+    const alone = plan.peers.length < 2 ? [] : [...sights.values()].filter(({ friends }) => friends === 0)
+    return [...some(down, (text) => text), ...some(alone, ({ peer }) => `${peer} has no friends`), ...this.#apart()]
+  }
+
+  /** Topics whose carriers do not hold the same. */
+  #apart(): string[] {
+    const held = new Map<string, Map<string, string[]>>()
+    for (const { peer, topics } of this.#evidence.sights.values())
+      for (const { name, held: how, records } of topics) {
+        if (how !== 'carry') continue
+        const what = `${records} records`
+        const variants = held.get(name) ?? new Map<string, string[]>()
+        held.set(name, variants.set(what, [...(variants.get(what) ?? []), peer]))
+      }
+    const apart = [...held].filter(([, variants]) => variants.size > 1)
+    return some(apart, ([topic, variants]) => {
+      const sides = [...variants].map(
+        ([what, peers]) => `${peers.slice(0, 6).join(' ')}${peers.length > 6 ? ' …' : ''}: ${what}`,
+      )
+      return `carriers of ${topic} differ: ${sides.join('; ')}`
+    })
+  }
+
+  #reason(peer: string): string {
+    const last = this.#evidence.history.peerNotes.findLast((note) => note.peer === peer && note.what === 'start-failed')
+    return last === undefined ? '' : `: ${last.text}`
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Judges stand outside the system: each holds one promise of design section 3 against the history and what is seen after healing.
+ * `verdict` tells what is wrong whatever happens later; `pending` tells in words what must still come about, and what is pending
+ * when the time for healing is over is a violation too.
+ */
+import type { PeerId, TopicStatus } from '../../node/index.ts'
+import type { History, Publication, Reading } from '../history.ts'
+import type { Plan } from '../plan.ts'
+
+export type PromiseName = 'G1' | 'G2' | 'G3' | 'G4' | 'G5' | 'G6' | 'G8'
+
+export interface Violation {
+  promise: PromiseName
+  /** Virtual ms since the start. */
+  at: number
+  text: string
+  /** What it is about: publications by number, readings, peers. */
+  ids: (number | string)[]
+}
+
+/** What is seen of a running peer, looked at again and again after healing. */
+export interface Sight {
+  peer: string
+  id: PeerId
+  friends: number
+  topics: TopicStatus[]
+  /** Timers it has set. */
+  timers: number
+}
+
+export interface Evidence {
+  plan: Plan
+  history: History
+  /** By peer; a peer that does not run is not there. */
+  sights: Map<string, Sight>
+  /** Most bytes that ever waited on one connection. */
+  peakInFlight: number
+}
+
+export interface Judge {
+  verdict(): Violation[]
+  pending(): string[]
+}
+
+/** Not one violation for each of a thousand records. */
+export const namedMax = 5
+
+export function some<T>(items: readonly T[], text: (item: T) => string): string[] {
+  const named = items.slice(0, namedMax).map(text)
+  return items.length > namedMax ? [...named, `… and ${items.length - namedMax} more like it`] : named
+}
+
+/** Stored for good, as far as its publisher was told. */
+export function isStored(publication: Publication): boolean {
+  return publication.outcome?.type === 'confirmed' || publication.outcome?.type === 'stored'
+}
+
+/**
+ * Whether so much was lost that a stored record may be gone: more peers have lost data than it had copies besides its publisher's.
+ * Story 1: a copy is counted when its holder says so; when the holder loses its disk while the word is on its way, the count is
+ * already wrong as it is given. So losses count from the call of `publish` on.
+ */
+export function mayBeLost(history: History, { at, outcome }: Publication): boolean {
+  const copies = outcome?.type === 'confirmed' || outcome?.type === 'stored' ? outcome.copies : 0
+  const losers = new Set<string>()
+  for (const note of history.peerNotes) if (note.what === 'lost' && note.at >= at) losers.add(note.peer)
+  return losers.size > copies
+}
+
+/** What must be readable in the end: all that is stored but for what was lost with its disks, and what any fresh reader has seen. */
+export function expected(history: History): Map<string, Set<number>> {
+  const byTopic = new Map<string, Set<number>>()
+  const add = (topic: string, id: number) => {
+    const ids = byTopic.get(topic) ?? new Set<number>()
+    byTopic.set(topic, ids.add(id))
+  }
+  for (const publication of history.publications)
+    if (isStored(publication) && !mayBeLost(history, publication)) add(publication.topic, publication.id)
+  for (const reading of history.readings) if (reading.fresh) for (const id of reading.got.keys()) add(reading.topic, id)
+  return byTopic
+}
+
+export function nameOf(reading: Reading): string {
+  const what = reading.fresh ? 'fresh' : (reading.name ?? reading.from)
+  return `reading ${reading.number} (${what}) of ${reading.topic} at ${reading.peer}`
+}

@@ -1,0 +1,67 @@
+/** An application that publishes. A restart of its peer starts it anew; what it had in hand is then for the system to have kept or not. */
+import { isError } from '../../node/index.ts'
+import type { Fleet } from '../fleet.ts'
+import type { Outcome } from '../history.ts'
+import { payloadBytesMin, payloadOf } from '../payload.ts'
+import type { PublisherPlan } from '../plan.ts'
+import type { SimPeer } from '../world/peer.ts'
+import { Rng } from '../world/random.ts'
+
+export class Publisher {
+  readonly plan: PublisherPlan
+  readonly #fleet: Fleet
+  readonly #random: Rng
+  readonly #seed: number
+
+  constructor(fleet: Fleet, plan: PublisherPlan, stream: string, seed: number) {
+    this.#fleet = fleet
+    this.plan = plan
+    this.#random = new Rng(stream)
+    this.#seed = seed
+  }
+
+  /** Within the peer's process, which takes it along when it dies. */
+  async run(peer: SimPeer): Promise<void> {
+    const { world } = this.#fleet
+    const { fromMs, untilMs, everyMs, burst } = this.plan
+    const start = fromMs - world.time.elapsed()
+    if (start > 0) await world.sleep(start)
+    while (world.time.elapsed() < untilMs) {
+      for (let i = 0; i < burst; i++) void this.#publish(peer)
+      await world.sleep(everyMs * burst * (0.5 + this.#random.float()))
+    }
+  }
+
+  async #publish(peer: SimPeer): Promise<void> {
+    const { topic, confirm } = this.plan
+    const { history, world } = this.#fleet
+    const key = this.#random.chance(0.3) ? `k${this.#random.int(0, 9)}` : undefined
+    const bytes = this.#size()
+    const publication = history.publish({ topic, peer: peer.name, publisher: peer.peer.id, key, bytes })
+    const value = payloadOf(this.#seed, publication.id, bytes)
+    try {
+      const bytesTopic = peer.peer.topic<Uint8Array>(topic, { codec: 'bytes' })
+      const receipt = await bytesTopic.publish(value, { confirm, ...(key === undefined ? {} : { key }) })
+      history.ended(publication, { type: 'confirmed', at: world.time.elapsed(), ...receipt })
+    } catch (error) {
+      history.ended(publication, outcomeOf(error, world.time.elapsed()))
+    }
+    world.trace.text(`${publication.id} ${publication.outcome?.type}`)
+  }
+
+  /** Small ones more often: uniform in the logarithm. */
+  #size(): number {
+    const { bytesMin, bytesMax } = this.plan
+    const low = Math.max(payloadBytesMin, bytesMin)
+    return Math.floor(low * (Math.max(low, bytesMax) / low) ** this.#random.float())
+  }
+}
+
+function outcomeOf(error: unknown, at: number): Outcome {
+  if (isError(error, 'ConfirmTimeout')) {
+    const { feed, seq, copies } = error.data
+    return { type: 'stored', at, feed: feed as never, seq, copies }
+  }
+  const text = error instanceof Error ? error.message : String(error)
+  return { type: 'failed', at, code: isError(error) ? error.code : 'other', text }
+}
