@@ -275,7 +275,8 @@ class FriendsRoom implements Friends, LinkHandler {
     }
   }
 
-  onClose(): void {
+  onClose(link: Link, _reason: string, fault?: 'oversize'): void {
+    if (fault === 'oversize') this.misbehaved(link.peer, 'sent a frame that is too large')
     // While the connection lives the link comes back by itself; its end is seen as the loss of the connection.
   }
 

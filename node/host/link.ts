@@ -35,8 +35,8 @@ export interface LinkHandler {
   onOpen(link: Link): void
   /** One frame; a promise holds back the frames after it. The bytes may be kept. */
   onFrame(link: Link, frame: Uint8Array): void | Promise<void>
-  /** Once for every `onOpen`. */
-  onClose(link: Link, reason: string): void
+  /** Once for every `onOpen`. `oversize`: it announced a frame larger than `limits.frameBytesMax`, or nothing that is a length. */
+  onClose(link: Link, reason: string, fault?: 'oversize'): void
 }
 
 export interface Links {
@@ -200,7 +200,7 @@ class StreamLink implements Link {
       )
       this.end('closed by the other side')
     } catch (error) {
-      this.end(error instanceof Error ? error.message : String(error))
+      this.end(error instanceof Error ? error.message : String(error), isOversize(error) ? 'oversize' : undefined)
     }
   }
 
@@ -259,12 +259,19 @@ class StreamLink implements Link {
     this.end(reason)
   }
 
-  end(reason: string): void {
+  end(reason: string, fault?: 'oversize'): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     this.#ending?.cancel()
     this.#stream.abort(new Error(reason))
     this.#onEnd(this)
-    this.#handler.onClose(this, reason)
+    this.#handler.onClose(this, reason, fault)
   }
+}
+
+/** The library does not export its classes of errors, but keeps their names. */
+const oversizeNames = ['InvalidDataLengthError', 'InvalidDataLengthLengthError']
+
+function isOversize(error: unknown): boolean {
+  return error instanceof Error && oversizeNames.includes(error.name)
 }

@@ -140,7 +140,10 @@ export class Sync {
     this.#links = links(options.host, '/grapevine/sync/1', {
       onOpen: (link) => this.#onOpen(link),
       onFrame: (link, frame) => this.#onFrame(link, frame),
-      onClose: (link) => this.#onClose(link),
+      onClose: (link, _reason, fault) => {
+        if (fault === 'oversize') options.events.onMisbehaved(link.peer, 'sent a sync frame that is too large')
+        this.#onClose(link)
+      },
     })
     // Spread over the second half of the period, so that friends do not all ask in the same moment.
     const period = limits.digestMs * (0.75 + 0.5 * options.random.float())
