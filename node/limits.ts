@@ -161,6 +161,8 @@ export const limits = {
   /** Handshakes under way from outside, and new ones a second from one address. More: closed unseen. */
   handshakesMax: 32,
   handshakesPerSecondMax: 64,
+  /** What one side says before the encryption begins: two names of protocols and the first message of the handshake, 62 bytes. More: cut. */
+  helloBytesMax: 1 * KiB,
   /** Dials under way at one time. More wait their turn. */
   dialsMax: 8,
   /** A friend that was lost is dialled once more at once, with this little patience, before it counts as gone. */

@@ -11,7 +11,7 @@ import { limits } from '../limits.ts'
 import type { GossipTopics } from './gossip-topics.ts'
 import { boundedGossipsub } from './gossipsub.ts'
 import type { HostOptions } from './host.ts'
-import { rateLimited, type Traffic, watchTransports } from './transport.ts'
+import { rateLimited, type Traffic, type Watch, watchEncrypters, watchTransports } from './transport.ts'
 
 export type HostLibp2p = Libp2p<{ identify: Identify; ping: Ping; pubsub: GossipSub }>
 
@@ -39,14 +39,18 @@ function prologueOf(mesh: string): Uint8Array {
 export async function assemble(options: Assembly): Promise<HostLibp2p> {
   const { ports } = options
   const network = ports.network(prologueOf(options.mesh))
-  const onRefused = rateLimited(ports.clock, options.onRefused)
+  const watch: Watch = {
+    traffic: options.traffic,
+    onRefused: rateLimited(ports.clock, options.onRefused),
+    greeted: new WeakSet(),
+  }
   return createLibp2p({
     start: false,
     nodeInfo: { name: 'grapevine', userAgent: 'grapevine' },
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     addresses: { listen: [...options.listen] },
-    transports: watchTransports(network.transports ?? [], { traffic: options.traffic, onRefused }),
-    ...(network.connectionEncrypters ? { connectionEncrypters: network.connectionEncrypters } : {}),
+    transports: watchTransports(network.transports ?? [], watch),
+    connectionEncrypters: watchEncrypters(network.connectionEncrypters ?? [], watch),
     streamMuxers: [
       yamux({
         maxInboundStreams: limits.streamsPerConnectionMax,

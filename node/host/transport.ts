@@ -1,6 +1,10 @@
 /**
  * Looks over the shoulder of libp2p's transports: counts the bytes of every connection, and tells of handshakes that failed.
  * Both are seen at one place, the upgrader, which a transport is handed with every dial and every listener.
+ *
+ * It also bounds what is read before the encryption begins. The library's reader of lengths has no end in bytes above 0x7f
+ * (@libp2p/utils 7.4.1: its `maxLengthLength` is looked at only once a length is complete) and takes them one by one without a
+ * turn of the event loop: a megabyte of them, from anybody who reaches the port, stopped the whole peer for half a second.
  */
 import type { MultiaddrConnection, Transport, Upgrader } from '@libp2p/interface'
 import { limits } from '../limits.ts'
@@ -17,10 +21,31 @@ const notOfOurMesh = 'does not share our mesh secret, or is not a Grapevine peer
 
 export interface Watch {
   traffic: Traffic
+  /** Connections whose encryption has begun: it reads frames of a bounded length. */
+  greeted: WeakSet<object>
   onRefused: OnRefused
 }
 
 type TransportFactory = NonNullable<NetworkParts['transports']>[number]
+type EncrypterFactory = NonNullable<NetworkParts['connectionEncrypters']>[number]
+type Secure = (connection: object, options: object | undefined) => Promise<never>
+
+/** Notes where the negotiation of the encryption is over. */
+export function watchEncrypters(factories: readonly EncrypterFactory[], { greeted }: Watch): EncrypterFactory[] {
+  return factories.map((factory) => (components) => {
+    const encrypter = factory(components)
+    const [inbound, outbound] = [encrypter.secureInbound.bind(encrypter), encrypter.secureOutbound.bind(encrypter)]
+    const noting = (secure: Secure): Secure => {
+      return (connection, options) => {
+        greeted.add(connection)
+        return secure(connection, options)
+      }
+    }
+    encrypter.secureInbound = noting(inbound as Secure)
+    encrypter.secureOutbound = noting(outbound as Secure)
+    return encrypter
+  })
+}
 
 export function watchTransports(factories: readonly TransportFactory[], watch: Watch): TransportFactory[] {
   return factories.map((factory) => (components) => watched(factory(components), watch))
@@ -55,7 +80,7 @@ async function upgrade<T>(
   options: object,
   watch: Watch,
 ): Promise<T> {
-  const own = countBytes(connection, watch.traffic)
+  const own = countBytes(connection, watch)
   try {
     return await act(connection, options)
   } catch (error) {
@@ -66,7 +91,7 @@ async function upgrade<T>(
   }
 }
 
-function countBytes(connection: MultiaddrConnection, total: Traffic): Traffic {
+function countBytes(connection: MultiaddrConnection, { traffic: total, greeted }: Watch): Traffic {
   const own = { sent: 0, received: 0 }
   const send = connection.send.bind(connection)
   connection.send = (data) => {
@@ -82,7 +107,8 @@ function countBytes(connection: MultiaddrConnection, total: Traffic): Traffic {
     receiver.onData = (data) => {
       own.received += data.byteLength
       total.received += data.byteLength
-      onData(data)
+      if (own.received <= limits.helloBytesMax || greeted.has(connection)) onData(data)
+      else connection.abort(new Error('says too much before it encrypts'))
     }
   }
   return own

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { connect, createServer } from 'node:net'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import * as assert from 'uvu/assert'
 import { isError } from '../../node/errors.ts'
 import { createHost, type Host } from '../../node/host/host.ts'
@@ -68,6 +69,25 @@ test('another mesh secret is refused on both sides, in words', async ({ use }) =
     assert.is(reason, 'does not share our mesh secret, or is not a Grapevine peer')
   }
   assert.equal([...a.connected(), ...b.connected()], [])
+})
+
+test('what talks without encrypting is cut at once, and costs the peer no time', async ({ use }) => {
+  const a = use(await host())
+  const turns = monitorEventLoopDelay({ resolution: 1 })
+  turns.enable()
+  for (const hello of ['', '\x13/multistream/1.0.0\n']) {
+    const begun = performance.now()
+    await new Promise<void>((resolve) => {
+      // Never a whole length: the library would read on and on.
+      const piece = Buffer.concat([Buffer.from(hello), Buffer.alloc(4_000_000, 0xff)])
+      const socket = connect(portOf(a), '127.0.0.1', () => socket.write(piece))
+      socket.on('error', () => undefined).on('close', () => resolve())
+    })
+    const tookMs = performance.now() - begun
+    assert.ok(tookMs < 500, `cut after ${Math.round(tookMs)} ms`)
+  }
+  turns.disable()
+  assert.ok(turns.max < 300e6, `the event loop stood still for ${Math.round(turns.max / 1e6)} ms`)
 })
 
 test('garbage on the port is refused, reported once for an address, and leaves nothing behind', async ({ use }) => {
