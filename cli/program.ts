@@ -4,6 +4,7 @@ import { isError, version } from '../node/index.ts'
 import { addFriends } from './command/friends.ts'
 import { addInvite } from './command/invite.ts'
 import { addPub } from './command/pub.ts'
+import { addSim } from './command/sim.ts'
 import { addStatus } from './command/status.ts'
 import { addSub } from './command/sub.ts'
 import { addTopics } from './command/topics.ts'
@@ -29,7 +30,7 @@ export function grapevine(): Command {
     .addHelpText('after', exitCodes)
     .exitOverride()
     .configureOutput({ writeErr: (text) => process.stderr.write(text) })
-  for (const add of [addUp, addPub, addSub, addStatus, addFriends, addTopics, addInvite]) add(program)
+  for (const add of [addUp, addPub, addSub, addStatus, addFriends, addTopics, addInvite, addSim]) add(program)
   // Subcommands are made before they can inherit it.
   for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)')
   return program

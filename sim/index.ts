@@ -1,9 +1,12 @@
 /** `grapevine/sim`: simulated peers for the tests of programs that use Grapevine. */
 
+export { type BatchOptions, type RunFailure, runMany } from './batch.ts'
 export type { PromiseName, Violation } from './check/judge.ts'
 export { drawPlan } from './draw.ts'
 export * from './plan.ts'
+export { revision } from './revision.ts'
 export { type RunOptions, type RunResult, runPlan } from './run.ts'
+export { shrink } from './shrink.ts'
 export type { Stats } from './stats.ts'
 export { ProcessDied, type Program, SimulatedPeer } from './story/peer.ts'
 export { type SimulatedPeerOptions, type SimulateOptions, simulate } from './story/simulate.ts'

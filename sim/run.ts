@@ -64,12 +64,21 @@ export interface RunOptions {
 
 const sampleMs = 1_000
 const lookMs = 500
-const maxSettled = 3
+/** Looks without anything pending, one after the other, that end a run. */
+const quietLooks = 3
+const uncaughtMax = 10
 
 export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<RunResult> {
   const started = realNow()
   const run = new Run(plan, options)
-  await run.world.run(() => run.play())
+  const onUncaught = (error: unknown) => run.onUncaught(error)
+  process.on('unhandledRejection', onUncaught)
+  run.world.onError = onUncaught
+  try {
+    await run.world.run(() => run.play())
+  } finally {
+    process.off('unhandledRejection', onUncaught)
+  }
   return run.result(realNow() - started)
 }
 
@@ -129,6 +138,12 @@ class Run {
     this.#ended = true
   }
 
+  onUncaught(error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    if (this.#violations.length < uncaughtMax)
+      this.#violations.push({ promise: 'crash', at: this.world.time.elapsed(), text, ids: [] })
+  }
+
   result(realMs: number): RunResult {
     const lost = this.#confirmedLoss.lost().length
     return {
@@ -165,7 +180,7 @@ class Run {
           ? this.#pending()
           : [['G4', 'not read yet'] as const]
       quiet = pending.length === 0 ? quiet + 1 : 0
-      if (quiet >= maxSettled) return
+      if (quiet >= quietLooks) return
       if (world.time.now() < end) continue
       for (const [promise, text] of pending)
         this.#violations.push({

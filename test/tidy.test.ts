@@ -23,8 +23,8 @@ const layers: string[][] = [
   ['gateway', 'index'],
 ]
 
-/** Files outside `node/` use the peer through its door, the ports that a simulator replaces, and their own folder. */
-const doors = ['node/index.ts', 'node/ports.ts']
+/** Files outside `node/` use the peer through its door, the ports that a simulator replaces, the simulator's door, and their own folder. */
+const doors = ['node/index.ts', 'node/ports.ts', 'sim/index.ts']
 
 const ambient: [found: RegExp, instead: string][] = [
   [/\bDate\.now\(|\bnew Date\(\)|\bperformance\./, 'the clock of ports.ts, or the `now` that was handed in'],

@@ -7,7 +7,8 @@ import type { PeerId, TopicStatus } from '../../node/index.ts'
 import type { History, Publication, Reading } from '../history.ts'
 import type { Plan } from '../plan.ts'
 
-export type PromiseName = 'G1' | 'G2' | 'G3' | 'G4' | 'G5' | 'G6' | 'G8'
+/** Of design section 3; `crash`: an error that nobody caught, which ends a real process. */
+export type PromiseName = 'G1' | 'G2' | 'G3' | 'G4' | 'G5' | 'G6' | 'G8' | 'crash'
 
 export interface Violation {
   promise: PromiseName

@@ -33,6 +33,8 @@ export class World {
   readonly seed: number | string
   /** Steps taken: timers that were run. */
   steps = 0
+  /** What a timer throws ends a real process; without this it ends the run. */
+  onError: ((error: unknown) => void) | undefined
 
   constructor({ seed, quality = {} }: WorldOptions) {
     this.seed = seed
@@ -94,10 +96,20 @@ export class World {
 
   async #drive(done: () => boolean): Promise<void> {
     await settle()
-    while (!done() && this.time.step()) {
+    while (!done() && this.#step()) {
       this.steps++
       this.trace.mix(this.time.elapsed())
       await settle()
+    }
+  }
+
+  #step(): boolean {
+    if (this.onError === undefined) return this.time.step()
+    try {
+      return this.time.step()
+    } catch (error) {
+      this.onError(error)
+      return true
     }
   }
 
