@@ -1,0 +1,24 @@
+/** A deliberate mistake in the code, to see whether the simulator finds it. */
+export interface Mutant {
+  name: string
+  /** Within the project. */
+  file: string
+  /** Stands in the file exactly once. */
+  find: string
+  replace: string
+  /** The promise that it breaks. */
+  breaks: `G${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8}`
+  /** What goes wrong, in a sentence. */
+  why: string
+}
+
+/** The text of the file with the mistake in it. Throws where `find` does not stand there exactly once. */
+export function plant({ name, file, find, replace }: Mutant, text: string): string {
+  const parts = text.split(find)
+  if (parts.length !== 2) {
+    throw new Error(
+      `mutant ${name}: its text stands ${parts.length - 1} times in ${file}, not once: adapt it to the code`,
+    )
+  }
+  return parts.join(replace)
+}
