@@ -1,4 +1,5 @@
 /** A friend whose sync protocol with one peer is in the test's hands; it is connected, known and met like any other. */
+import { createHash } from 'node:crypto'
 import { FeedWriter } from '../../node/feed/writer.ts'
 import { type Link, links } from '../../node/host/link.ts'
 import type { FeedId, Peer, PeerId, TopicName } from '../../node/types.ts'
@@ -56,6 +57,30 @@ export class FakeFriend {
   /** A feed of its own. */
   feed(of: string = topic): FeedWriter {
     return new FeedWriter(signingKeyOf(this.#seed), of as TopicName, Date.now(), new Uint8Array(8).fill(++this.#feeds))
+  }
+
+  /** Two writers of one feed, which must not be. */
+  twins(): [FeedWriter, FeedWriter] {
+    const [started, nonce] = [Date.now(), new Uint8Array(8).fill(++this.#feeds)]
+    const twin = () => new FeedWriter(signingKeyOf(this.#seed), topic, started, nonce)
+    return [twin(), twin()]
+  }
+
+  /** Has a batch stored. */
+  async gives(batch: Batch): Promise<void> {
+    const { feed } = batch.head
+    this.answer((await this.offered(batch)).id, batch)
+    await this.hears('stored', (stored) => stored.feed === feed && stored.seq === batch.head.head.seq)
+  }
+
+  /** Sends data on the gossip topic of `topic`. */
+  async gossip(data: Uint8Array): Promise<void> {
+    const { pubsub } = this.host.libp2p.services
+    const name = createHash('sha256').update(`grapevine topic 1\n\n${topic}`).digest('base64url').slice(0, 22)
+    this.host.gossipTopics.add(name)
+    pubsub.subscribe(name)
+    await until(() => pubsub.getSubscribers(name).length > 0, 3000, 'a subscriber')
+    await pubsub.publish(name, data)
   }
 
   /** Says that it has a feed up to `last`, whose head has this mark. */

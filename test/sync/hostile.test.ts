@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import * as assert from 'uvu/assert'
 import { limits } from '../../node/limits.ts'
 import type { Peer, PeerEvent, Subscription } from '../../node/types.ts'
@@ -205,13 +204,13 @@ const attacks: [name: string, counted: RegExp | undefined, act: (scene: Scene) =
       }
     },
   ],
-  ['garbage by gossip', /no head/, async ({ fake }) => gossip(fake, new Uint8Array(50).fill(7))],
+  ['garbage by gossip', /no head/, async ({ fake }) => fake.gossip(new Uint8Array(50).fill(7))],
   [
     'a forged head by gossip',
     /does not verify/,
     async ({ fake }) => {
       const { head, body } = sealed(fake.feed(), 'forged')
-      await gossip(fake, encodeAnnouncement({ head: forged(head).bytes, body }))
+      await fake.gossip(encodeAnnouncement({ head: forged(head).bytes, body }))
     },
   ],
   [
@@ -219,7 +218,7 @@ const attacks: [name: string, counted: RegExp | undefined, act: (scene: Scene) =
     /does not verify \(body\)/,
     async ({ fake }) => {
       const [one, two] = [sealed(fake.feed(), 'one'), sealed(fake.feed(), 'two')]
-      await gossip(fake, encodeAnnouncement({ head: one.head.bytes, body: two.body }))
+      await fake.gossip(encodeAnnouncement({ head: one.head.bytes, body: two.body }))
     },
   ],
   [
@@ -227,7 +226,7 @@ const attacks: [name: string, counted: RegExp | undefined, act: (scene: Scene) =
     /no head/,
     async ({ fake }) => {
       const { head, body } = sealed(fake.feed(), 'x'.repeat(limits.inlineBodyBytesMax + 1))
-      await gossip(fake, encodeAnnouncement({ head: head.bytes, body }))
+      await fake.gossip(encodeAnnouncement({ head: head.bytes, body }))
     },
   ],
   [
@@ -235,22 +234,13 @@ const attacks: [name: string, counted: RegExp | undefined, act: (scene: Scene) =
     /does not verify/,
     async ({ fake }) => {
       const { head, body } = sealed(fake.feed('others'), 'x')
-      await gossip(fake, encodeAnnouncement({ head: head.bytes, body }))
+      await fake.gossip(encodeAnnouncement({ head: head.bytes, body }))
     },
   ],
 ]
 
 /** For an attack that has looked at the outcome itself. */
 const done = new Error('done')
-
-async function gossip(fake: FakeFriend, data: Uint8Array): Promise<void> {
-  const { pubsub } = fake.host.libp2p.services
-  const name = createHash('sha256').update(`grapevine topic 1\n\n${topic}`).digest('base64url').slice(0, 22)
-  fake.host.gossipTopics.add(name)
-  pubsub.subscribe(name)
-  await until(() => pubsub.getSubscribers(name).length > 0, 3000, 'a subscriber')
-  await pubsub.publish(name, data)
-}
 
 for (const [name, counted, act] of attacks) {
   test(`${name} harms nobody`, async ({ use }) => {

@@ -1,0 +1,163 @@
+import * as assert from 'uvu/assert'
+import { openState } from '../../node/store/state.ts'
+import type { Peer, PeerEvent } from '../../node/types.ts'
+import { encodeAnnouncement } from '../../node/wire/frame.ts'
+import type { Batch } from '../../node/wire/head.ts'
+import { addressesOf, eventsOf, friendly, peerOf, valuesOf } from '../helper/mesh.ts'
+import { suite, type TestTools } from '../helper/suite.ts'
+import { until } from '../helper/until.ts'
+import { type FakeFriend, fakeFriendOf, sealed, topic } from './fake-friend.ts'
+
+const test = suite('sync')
+
+async function scene(use: TestTools['use'], data: string | null = null) {
+  const victim = await peerOf(use, { carry: [topic], data })
+  const fake = await fakeFriendOf(use, victim)
+  return { victim, fake, events: eventsOf(victim) }
+}
+
+async function recordsOf(peer: Peer): Promise<number> {
+  return (await peer.topics()).find(({ name }) => name === topic)?.records ?? 0
+}
+
+/** The fork is told once and names its author; of the feed nothing more is taken, of others everything. */
+async function stopped(victim: Peer, fake: FakeFriend, events: PeerEvent[], next: Batch, seq: number): Promise<void> {
+  const fork = await until(() => events.find((event) => event.type === 'fork'), 3000, 'fork')
+  assert.equal([fork.topic, fork.feed, fork.publisher, fork.seq], [topic, next.head.feed, fake.id, seq])
+  const before = await recordsOf(victim)
+  fake.offer(next.head.feed, next.head.head.seq, next.head.hash)
+  await fake.gives(sealed(fake.feed(), 'other'))
+  assert.is(await recordsOf(victim), before + 1)
+  const wanted = fake.heard.some((frame) => frame.type === 'want' && frame.feed === next.head.feed)
+  assert.not.ok(wanted, 'a forked feed is not asked for')
+  assert.is(events.filter(({ type }) => type === 'fork').length, 1)
+}
+
+test('another newest head than ours is asked for, and proves the fork', async ({ use }) => {
+  const { victim, fake, events } = await scene(use)
+  const [left, right] = fake.twins()
+  await fake.gives(sealed(left, 'one'))
+  const other = sealed(right, 'another one')
+  fake.answer((await fake.offered(other)).id, other)
+  await stopped(victim, fake, events, sealed(left, 'two'), 1)
+})
+
+test('a batch that follows another than ours leads back to the fork', async ({ use }) => {
+  const { victim, fake, events } = await scene(use)
+  const [left, right] = fake.twins()
+  await fake.gives(sealed(left, 'one'))
+  const [other, next] = [sealed(right, 'another one'), sealed(right, 'two')]
+  fake.answer((await fake.offered(next)).id, next)
+  const probe = await fake.hears('want', ({ from, to }) => from === 1 && to === 1)
+  fake.answer(probe.id, other)
+  await stopped(victim, fake, events, sealed(left, 'two'), 1)
+})
+
+test('a second batch of one number by gossip is the proof itself', async ({ use }) => {
+  const { victim, fake, events } = await scene(use)
+  const [left, right] = fake.twins()
+  await fake.gives(sealed(left, 'one'))
+  const { head, body } = sealed(right, 'another one')
+  await fake.gossip(encodeAnnouncement({ head: head.bytes, body }))
+  await stopped(victim, fake, events, sealed(left, 'two'), 1)
+})
+
+test('a fork is remembered with its proof over a restart', async ({ use, dir }) => {
+  const data = dir()
+  const { victim, fake, events } = await scene(use, data)
+  const [left, right] = fake.twins()
+  const one = sealed(left, 'one')
+  await fake.gives(one)
+  const other = sealed(right, 'another one')
+  fake.answer((await fake.offered(other)).id, other)
+  await until(() => events.some(({ type }) => type === 'fork'), 3000, 'fork')
+  await victim.close()
+
+  const state = await openState(data)
+  const proof = Buffer.from((await state.get(`fork/${topic}/${one.head.feed}`)) ?? [])
+  await state.close()
+  for (const { head } of [one, other]) assert.ok(proof.includes(Buffer.from(head.bytes)))
+
+  const again = await peerOf(use, { data, carry: [topic] })
+  const stranger = await fakeFriendOf(use, again)
+  const next = sealed(left, 'two')
+  stranger.offer(next.head.feed, 2, next.head.hash)
+  await stranger.gives(sealed(stranger.feed(), 'other'))
+  assert.equal(await valuesOf(use(again.topic(topic).subscribe({ from: 'earliest' })), 2), ['one', 'other'])
+})
+
+test('a forged other head proves nothing', async ({ use }) => {
+  const { victim, fake, events } = await scene(use)
+  const [left, right] = fake.twins()
+  await fake.gives(sealed(left, 'one'))
+  const other = sealed(right, 'another one')
+  const bytes = new Uint8Array(other.head.bytes)
+  bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1
+  fake.answer((await fake.offered(other)).id, { head: { bytes }, body: other.body })
+  await fake.gives(sealed(left, 'two'))
+  assert.not.ok(events.some(({ type }) => type === 'fork'))
+  assert.is(await recordsOf(victim), 2)
+})
+
+test('a friend that promises much of a feed and sends nothing holds it up for a moment only', async ({ use }) => {
+  const { victim, fake } = await scene(use)
+  const good = await peerOf(use, { join: await addressesOf(victim) })
+  await friendly(good)
+  const { feed } = await good.topic<string>(topic).publish('small')
+  fake.offer(feed, 2 ** 50)
+  await fake.hears('want', (want) => want.feed === feed)
+  // Too large for gossip to bring it along.
+  await good
+    .topic<string>(topic)
+    .publish(Buffer.from(crypto.getRandomValues(new Uint8Array(9_000))).toString('hex'), { confirm: 1 })
+})
+
+test('what is sent again is neither stored again nor held against anybody', async ({ use }) => {
+  const { victim, fake, events } = await scene(use)
+  const writer = fake.feed()
+  const [one, two] = [sealed(writer, 'one'), sealed(writer, 'two')]
+  await fake.gives(one)
+  await fake.gives(two)
+  for (const { head, body } of [one, two]) await fake.gossip(encodeAnnouncement({ head: head.bytes, body }))
+  fake.offer(writer.feed, 1, one.head.hash)
+  await fake.gives(sealed(fake.feed(), 'other'))
+  assert.is(await recordsOf(victim), 3)
+  assert.not.ok(events.some(({ type }) => type === 'misbehaved' || type === 'fork'))
+})
+
+test('a friend is served what it asks for, in order, in pieces, and told of what is gone or unknown', async ({
+  use,
+}) => {
+  const { victim, fake } = await scene(use)
+  const { feed } = await victim.topic<string>(topic).publish('one', { confirm: 0 })
+  await victim
+    .topic<string>(topic)
+    .publish(Array.from({ length: 30_000 }, () => crypto.randomUUID()).join(), { confirm: 0 })
+  fake.send({ type: 'want', id: 1, topic, feed, from: 1, to: 2, budget: 4 << 20 })
+  const pieces = [(await fake.hears('batch', ({ id }) => id === 1)).body]
+  pieces.push((await fake.hears('batch', ({ id }) => id === 1)).body)
+  while (Buffer.concat(pieces.slice(1)).length < 200_000) pieces.push((await fake.hears('chunk')).body)
+  assert.equal([(await fake.hears('end', ({ id }) => id === 1)).reason], ['done'])
+  fake.send({ type: 'want', id: 2, topic, feed, from: 2, to: 9, budget: 4 << 20 })
+  assert.is((await fake.hears('end', ({ id }) => id === 2)).reason, 'unknown')
+  fake.send({ type: 'want', id: 3, topic, feed: fake.feed().feed, from: 1, to: 9, budget: 4 << 20 })
+  assert.is((await fake.hears('end', ({ id }) => id === 3)).reason, 'unknown')
+})
+
+test('a want waits when its budget is used up, and goes on with more', async ({ use }) => {
+  const { victim, fake } = await scene(use)
+  const publish = () => victim.topic<string>(topic).publish('x', { confirm: 0 })
+  const { feed } = await publish()
+  await publish()
+  fake.send({ type: 'want', id: 1, topic, feed, from: 1, to: 2, budget: 1 })
+  await fake.hears('batch')
+  // Another feed is not held up by that.
+  fake.send({ type: 'want', id: 2, topic, feed: fake.feed().feed, from: 1, to: 2, budget: 1 })
+  await fake.hears('end', ({ id }) => id === 2)
+  assert.not.ok(fake.heard.some(({ type }) => type === 'batch'))
+  fake.send({ type: 'more', id: 1, budget: 1_000 })
+  await fake.hears('batch')
+  assert.is((await fake.hears('end')).reason, 'done')
+})
+
+test.run()
