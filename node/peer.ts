@@ -5,6 +5,7 @@
  *
  * Nothing is decided here: what one room tells another is wired up, and what happens is told as events.
  */
+import { isError } from './errors.ts'
 import { EventStream } from './events.ts'
 import { HybridClock } from './feed/hlc.ts'
 import { createFriends, type Friends } from './friends/friends.ts'
@@ -265,7 +266,7 @@ class RunningPeer implements Peer {
       },
       onStorageError: (topic, error) => {
         this.#parts.ports.log.warn({ topic, err: error }, 'cannot store what friends send')
-        this.#emit({ type: 'storage-full', topic, time: clock.now() })
+        if (isError(error, 'StorageFull')) this.#emit({ type: 'storage-full', topic, time: clock.now() })
       },
     }
   }

@@ -29,7 +29,9 @@ export async function peerOn(use: Use, ports: Partial<Ports>, options: PeerOptio
     log: pino({ level: 'silent' }),
     ...ports,
   }
-  return use(await startPeer({ options: checkOptions(options), ports: all, discovery: () => [] }))
+  return use(
+    await startPeer({ options: checkOptions({ discover: false, ...options }), ports: all, discovery: () => [] }),
+  )
 }
 
 /** So many peers that all join the first; resolves when each has a friend. */
