@@ -5,12 +5,12 @@ import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { type Identify, identify } from '@libp2p/identify'
 import type { Libp2p } from '@libp2p/interface'
 import { type Ping, ping } from '@libp2p/ping'
-import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { limits } from '../limits.ts'
 import type { GossipTopics } from './gossip-topics.ts'
 import { boundedGossipsub } from './gossipsub.ts'
 import type { HostOptions } from './host.ts'
+import { thriftyYamux } from './muxer.ts'
 import { rateLimited, type Traffic, type Watch, watchEncrypters, watchTransports } from './transport.ts'
 
 export type HostLibp2p = Libp2p<{ identify: Identify; ping: Ping; pubsub: GossipSub }>
@@ -51,18 +51,7 @@ export async function assemble(options: Assembly): Promise<HostLibp2p> {
     addresses: { listen: [...options.listen] },
     transports: watchTransports(network.transports ?? [], watch),
     connectionEncrypters: watchEncrypters(network.connectionEncrypters ?? [], watch),
-    streamMuxers: [
-      yamux({
-        maxInboundStreams: limits.streamsPerConnectionMax,
-        maxOutboundStreams: limits.streamsPerConnectionMax,
-        maxEarlyStreams: limits.streamsPerConnectionMax,
-        streamOptions: {
-          maxStreamWindowSize: limits.windowBytesMax,
-          // A paused reader has at most one window unread: more than that is a peer that ignores the window.
-          maxReadBufferLength: limits.windowBytesMax + limits.frameBytesMax,
-        },
-      }),
-    ],
+    streamMuxers: [thriftyYamux()],
     connectionManager: {
       maxConnections: limits.connectionsMax,
       maxIncomingPendingConnections: limits.handshakesMax,
@@ -74,8 +63,8 @@ export async function assemble(options: Assembly): Promise<HostLibp2p> {
       addressDialTimeout: limits.addressDialMs,
       maxPeerAddrsToDial: limits.addressesPerCardMax,
     },
-    // A burst delays pongs by seconds: a late pong says nothing about life.
-    connectionMonitor: { pingInterval: limits.pingMs, abortConnectionOnPingFailure: false },
+    // The friends protocol measures and judges life, by any word. The library opens a stream for each ping, ten frames of it.
+    connectionMonitor: { enabled: false },
     services: {
       identify: identify(),
       ping: ping({ maxInboundStreams: 4, maxOutboundStreams: 4 }),

@@ -55,6 +55,20 @@ async function pair(use: Use): Promise<[End, End]> {
   return [a, b]
 }
 
+test('what is received is not answered with a word for each word', async ({ use }) => {
+  const [a, b] = await pair(use)
+  const link = a.links.get(b.host.id) as Link
+  const before = b.host.traffic()
+  for (let i = 0; i < 300; i++) {
+    link.send(new Uint8Array(10))
+    await until(() => b.seen.frames.length > i)
+  }
+  const answered = b.host.traffic().sent - before.sent
+  const asked = b.host.traffic().received - before.received
+  assert.ok(asked > 300 * 10)
+  assert.ok(answered < asked / 4, `${answered} bytes for ${asked}`)
+})
+
 test('frames arrive whole and in order, several in one piece too', async ({ use }) => {
   const [a, b] = await pair(use)
   const link = a.links.get(b.host.id) as Link
