@@ -39,6 +39,9 @@ export interface NetworkOptions {
   resetAfterMs?: number
 }
 
+/** More does not wait for what else is sent in the same moment: it would arrive faster than the link can carry it. */
+const segmentBytesMax = 16 * 1024
+
 type ConnectionInit = ConstructorParameters<typeof AbstractMultiaddrConnection>[0]
 
 /** One run of a process; its address is `/memory/NAME`. */
@@ -239,6 +242,8 @@ class End extends AbstractMultiaddrConnection {
   #sentAt = 0
   #lastArrival = 0
   #inFlight = 0
+  /** What was sent in this very moment and may take more along, as a kernel sends what waits in one segment. */
+  #segment: { at: number; pieces: Uint8Array[]; bytes: number } | undefined
   /** Arrivals that a cut holds back. */
   #held: (() => void)[] = []
   #heldSince = 0
@@ -262,17 +267,28 @@ class End extends AbstractMultiaddrConnection {
     this.#inFlight += bytes.length
     if (this.#inFlight > this.#network.peakInFlight) this.#network.peakInFlight = this.#inFlight
     this.#sentAt = Math.max(this.#sentAt, time.now()) + (bytes.length * 1000) / bytesPerSecond
-    this.#arrive(() => {
-      this.#inFlight -= bytes.length
-      const { other } = this
-      if (other !== undefined && (other.status === 'open' || other.readStatus !== 'closed')) {
-        this.#network.onArrive?.(this.from, this.to, bytes)
-        other.onData(bytes)
-      }
-      if (this.writableNeedsDrain && this.#inFlight < this.#network.bufferBytes / 2)
-        time.as(this.#here, () => this.safeDispatchEvent('drain'))
-    })
+    const open = this.#segment
+    if (open !== undefined && open.at === time.now() && open.bytes + bytes.length <= segmentBytesMax) {
+      open.pieces.push(bytes)
+      open.bytes += bytes.length
+    } else {
+      const segment = { at: time.now(), pieces: [bytes], bytes: bytes.length }
+      this.#segment = segment
+      this.#arrive(() => this.#onSegment(segment.pieces))
+    }
     return { sentBytes: bytes.length, canSendMore: this.#inFlight < this.#network.bufferBytes }
+  }
+
+  #onSegment(pieces: Uint8Array[]): void {
+    const bytes = pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces)
+    this.#inFlight -= bytes.length
+    const { other } = this
+    if (other !== undefined && (other.status === 'open' || other.readStatus !== 'closed')) {
+      this.#network.onArrive?.(this.from, this.to, bytes)
+      other.onData(bytes)
+    }
+    if (this.writableNeedsDrain && this.#inFlight < this.#network.bufferBytes / 2)
+      this.#network.time.as(this.#here, () => this.safeDispatchEvent('drain'))
   }
 
   sendReset(): void {
