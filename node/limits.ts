@@ -217,6 +217,8 @@ export const limits = {
   offersAtFriend: 20_000,
   /** Wants one friend may have queued here. More: dropped, the friend asks again. */
   wantsPerFriendMax: 64,
+  /** A friend that has removed what comes next of a feed is asked for the rest no sooner: another may still have all of it. */
+  gapPatienceMs: 2 * second,
   /** A want without any progress moves to another friend after this. */
   stallMs: 3 * second,
   /** Gossip messages held back until their body is stored. More: ignored, anti-entropy brings them. */

@@ -86,10 +86,13 @@ export class Arrival {
     return feed
   }
 
-  /** Adds a batch at the end; `floor` is the lowest number its feed ought to have here, should it begin with this. */
+  /** Adds a batch at the end; `floor` is the lowest number its feed ought to have here, should it begin (or begin again) with this. */
   add(place: Place, floor = 1): void {
     const { head, feed: id, author } = place.head
-    if (!this.feeds.has(id)) {
+    const held = this.feeds.get(id)
+    if (held !== undefined) {
+      if (head.seq === floor && head.seq > held.last + 1) held.skipTo(head)
+    } else {
       const { seq, prev: hash, firstIndex: nextIndex, started } = head
       this.begin({ id, floor, last: seq - 1, hash, nextIndex, author, started })
     }

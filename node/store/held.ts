@@ -1,7 +1,7 @@
 /** What a log holds of one feed: the rows of its batches by number, some 4 bytes each, and the feed's newest head. */
 import assert from 'node:assert/strict'
 import type { FeedId, PeerId } from '../types.ts'
-import type { SignedHead } from '../wire/head.ts'
+import type { Head, SignedHead } from '../wire/head.ts'
 import type { FeedRange } from './topic-log.ts'
 
 /** No feed on disk is believed to have more batches missing in one place than this: it bounds the table. */
@@ -79,6 +79,20 @@ export class HeldFeed implements FeedRange {
     }
     this.#rows[seq - this.#start] = row + 1
     this.missing--
+  }
+
+  /**
+   * Goes on with a batch further ahead than the next: retention has removed everywhere what lies between. What is held from
+   * before is still read in the order of arrival, but no longer by its number.
+   */
+  skipTo({ seq, prev, firstIndex }: Head): void {
+    this.floor = seq
+    this.last = seq - 1
+    this.hash = prev.slice()
+    this.nextIndex = firstIndex
+    this.missing = 0
+    this.#start = seq
+    this.#rows = new Uint32Array(1)
   }
 
   clear(seq: number): void {

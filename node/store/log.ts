@@ -109,7 +109,7 @@ export class SegmentLog implements TopicLog {
       assert.equal(head.head.topic, this.topic, 'a batch is stored in the log of its topic')
       const last = newest.get(head.feed) ?? this.#waiting.get(head.feed) ?? this.feeds.get(head.feed)?.last
       const { seq } = head.head
-      assert(last === undefined || seq === last + 1, `batch ${seq} of feed ${head.feed} does not follow ${last}`)
+      assert(last === undefined || seq > last, `batch ${seq} of feed ${head.feed} does not follow ${last}`)
       newest.set(head.feed, seq)
     }
     for (const [feed, seq] of newest) this.#waiting.set(feed, seq)
@@ -233,12 +233,15 @@ export class SegmentLog implements TopicLog {
     this.#changed()
   }
 
-  /** Feeds that begin here after their first batch: what came before is not missing. */
+  /** Feeds that begin here after their first batch, or go on after a gap: what came before, or lies between, is not missing. */
   #beginnings(batches: readonly Batch[]): Map<FeedId, FeedMark> {
     const begun = new Map<FeedId, FeedMark>()
+    const newest = new Map<FeedId, number>()
     for (const { head: signed } of batches) {
       const { head, feed, author } = signed
-      if (head.seq === 1 || this.feeds.has(feed) || begun.has(feed)) continue
+      const last = newest.get(feed) ?? this.feeds.get(feed)?.last ?? 0
+      newest.set(feed, Math.max(last, head.seq))
+      if (head.seq <= last + 1) continue
       const hash = Buffer.from(head.prev).toString('hex')
       begun.set(feed, { floor: head.seq, hash, nextIndex: head.firstIndex, author, started: head.started })
     }

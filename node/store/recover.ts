@@ -90,7 +90,7 @@ async function readSegment(reading: Reading): Promise<BadPlace[]> {
 }
 
 /** Whether a frame that holds belongs into this log, here. */
-function acceptFor({ arrival, topic, bound, size }: Reading): Accept {
+function acceptFor({ arrival, topic, bound, size, marks }: Reading): Accept {
   // After damage an offset may have jumped, by the records that fit the file at most.
   const jumpMax = Math.ceil(size / frameHeaderBytes) * limits.batchRecordsMax
   return (header, frame, resumed) => {
@@ -101,8 +101,9 @@ function acceptFor({ arrival, topic, bound, size }: Reading): Accept {
     if (header.firstOffset < arrival.endOffset || end > (bound ?? Number.MAX_SAFE_INTEGER)) return undefined
     if (resumed && (header.firstOffset - arrival.endOffset > jumpMax || !headSigned(signed))) return undefined
     const feed = arrival.feeds.get(signed.feed)
-    if (feed !== undefined && (!feed.reaches(signed.head.seq) || feed.row(signed.head.seq) !== undefined))
-      return undefined
+    const { seq } = signed.head
+    const beginsAgain = marks.get(signed.feed)?.floor === seq
+    if (feed !== undefined && (!(beginsAgain || feed.reaches(seq)) || feed.row(seq) !== undefined)) return undefined
     return signed
   }
 }

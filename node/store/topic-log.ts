@@ -63,7 +63,8 @@ export interface TopicLog {
   /** On disk. */
   readonly bytes: number
   /**
-   * Stores batches, each the next of its feed (asserted; a feed of which nothing is held may begin anywhere). Resolves when
+   * Stores batches, each later than those before it in its feed (asserted). A feed may begin anywhere, and may go on after a
+   * gap: what lies between counts as removed by retention and is not asked for any more, nor is what came before. Resolves when
    * they are durable; everything that waits shares one sync. Rejects with `StorageFull` or `StorageFailed`, and then
    * nothing of the failed group, nor of what was waiting behind it, is or becomes visible.
    */

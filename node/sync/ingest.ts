@@ -65,6 +65,11 @@ export class Ingest {
     void this.#work(log, key, feed)
   }
 
+  /** How far a feed goes of which something has arrived and is being stored; 0 where nothing is. */
+  lastOf(topic: TopicName, feed: FeedId): number {
+    return this.#queues.get(`${topic}/${feed}`)?.last ?? 0
+  }
+
   /** How far each feed of a topic goes of which something has arrived and is being stored. */
   targets(topic: TopicName): Map<FeedId, number> {
     const targets = new Map<FeedId, number>()
@@ -127,6 +132,9 @@ export class Ingest {
     const batches = run.map((arrival) => arrival.batch)
     const begins = run[0]?.mayBegin === true && (batches[0]?.head.head.seq ?? 0) > (tip?.seq ?? 0) + 1
     const after = begins ? undefined : tip
+    // A gap may hide batches, never use an index twice.
+    if (begins && (batches[0]?.head.head.firstIndex ?? 0) < (tip?.nextIndex ?? 0))
+      return { good: [], bad: { arrival: run[0] as Arrival, reason: 'index' } }
     const verdict = checkRange(after, batches)
     if (verdict.ok) return { good: batches }
     for (let count = verdict.at; count > 0; count--) {

@@ -136,7 +136,9 @@ export class FetchScheduler {
     missing.arrived = Math.max(missing.arrived, input.held)
     const known = missing.offers.get(input.peer)
     if (known === undefined) {
-      missing.offers.set(input.peer, { base: input.base, last: input.last, waitUntil: 0 })
+      // What it has not, another friend may be about to offer.
+      const waitUntil = input.base > missing.arrived + 1 ? now + limits.gapPatienceMs : 0
+      missing.offers.set(input.peer, { base: input.base, last: input.last, waitUntil })
       friend.offers++
     } else {
       known.base = Math.max(known.base, input.base)
@@ -177,7 +179,10 @@ export class FetchScheduler {
     if (offer !== undefined) {
       if (input.reason === 'unknown' || (input.reason === 'gone' && input.base > offer.last))
         this.#withdraw(missing, want.peer)
-      else if (input.reason === 'gone' && input.base > want.from) offer.base = Math.max(offer.base, input.base)
+      else if (input.reason === 'gone' && input.base > want.from) {
+        offer.base = Math.max(offer.base, input.base)
+        if (offer.base > missing.arrived + 1) offer.waitUntil = now + limits.gapPatienceMs
+      }
       // Nothing came and nothing was said that we did not know.
       else if (missing.arrived < want.from) offer.waitUntil = now + passOverMs
     }

@@ -144,6 +144,51 @@ test('a friend is served what it asks for, in order, in pieces, and told of what
   assert.is((await fake.hears('end', ({ id }) => id === 3)).reason, 'unknown')
 })
 
+test('a feed goes on after a gap that retention left at every friend, and says so to others', async ({ use, dir }) => {
+  const data = dir()
+  const { victim, fake, events } = await scene(use, data)
+  const writer = fake.feed()
+  const all = ['1', '2', '3', '4', '5', '6', '7'].map((value) => sealed(writer, value))
+  const [one, two, , , five, six, seven] = all as [Batch, Batch, Batch, Batch, Batch, Batch, Batch]
+  await fake.gives(one)
+  await fake.gives(two)
+  fake.offer(writer.feed, 6, six.head.hash)
+  const want = await fake.hears('want', ({ from }) => from === 3)
+  fake.send({ type: 'end', id: want.id, reason: 'gone', base: 5 })
+  const rest = await fake.hears('want', ({ from, to }) => from === 5 && to === 6)
+  fake.send({ type: 'batch', id: rest.id, head: five.head.bytes, body: five.body })
+  fake.answer(rest.id, six)
+  await fake.hears('stored', ({ seq }) => seq === 6)
+  await fake.gives(seven)
+  fake.send({ type: 'want', id: 1, topic, feed: writer.feed, from: 1, to: 7, budget: 4 << 20 })
+  const gone = await fake.hears('end', ({ id }) => id === 1)
+  assert.equal([gone.reason, gone.base], ['gone', 5])
+  assert.not.ok(events.some(({ type }) => type === 'misbehaved'))
+  await victim.close()
+
+  const again = await peerOf(use, { data, carry: [topic] })
+  const stranger = await fakeFriendOf(use, again)
+  const values = await valuesOf(use(again.topic(topic).subscribe({ from: 'earliest' })), 5)
+  assert.equal(values, ['1', '2', '5', '6', '7'])
+  stranger.send({ type: 'want', id: 1, topic, feed: writer.feed, from: 5, to: 7, budget: 4 << 20 })
+  assert.is((await stranger.hears('end', ({ id }) => id === 1)).reason, 'done')
+  const wanted = stranger.heard.some((frame) => frame.type === 'want')
+  assert.not.ok(wanted, 'what retention removed is not missing')
+})
+
+test('a gap that would use an index twice is refused', async ({ use }) => {
+  const { victim, fake, events } = await scene(use)
+  const [left, right] = fake.twins()
+  await fake.gives(sealed(left, 'a', 'b', 'c', 'd'))
+  const later = [sealed(right, 'x'), sealed(right, 'y'), sealed(right, 'z')].at(-1) as Batch
+  fake.offer(left.feed, 3, later.head.hash)
+  const want = await fake.hears('want', ({ from }) => from === 2)
+  fake.send({ type: 'end', id: want.id, reason: 'gone', base: 3 })
+  fake.answer((await fake.hears('want', ({ from }) => from === 3)).id, later)
+  await until(() => events.some(({ type }) => type === 'misbehaved'), 3000, 'misbehaved')
+  assert.is(await recordsOf(victim), 4)
+})
+
 test('a want waits when its budget is used up, and goes on with more', async ({ use }) => {
   const { victim, fake } = await scene(use)
   const publish = () => victim.topic<string>(topic).publish('x', { confirm: 0 })

@@ -10,7 +10,7 @@ const test = suite('sync')
 const topic = 'orders' as TopicName
 const [ann, ben, cat] = ['ann', 'ben', 'cat'] as [PeerId, PeerId, PeerId]
 const feed = 'f1' as FeedId
-const { stallMs } = limits
+const { stallMs, gapPatienceMs } = limits
 
 const offered = (peer: PeerId, last: number, { base = 1, held = 0, of = feed } = {}): FetchInput => ({
   type: 'offered',
@@ -90,8 +90,9 @@ const stories: [name: string, steps: [atMs: number, input: FetchInput, effects: 
     [
       [0, offered(ann, 9), ['want 1 ann f1 1..9']],
       [0, offered(ben, 9, { base: 3 }), []],
-      [1, ended(1, 'gone', 6), ['want 2 ben f1 3..9']],
-      [2, { type: 'lost', peer: ben }, ['want 3 ann f1 6..9']],
+      [gapPatienceMs, ended(1, 'gone', 6), ['want 2 ben f1 3..9']],
+      [gapPatienceMs, { type: 'lost', peer: ben }, []],
+      [2 * gapPatienceMs, { type: 'tick' }, ['want 3 ann f1 6..9']],
     ],
   ],
   [
@@ -99,7 +100,23 @@ const stories: [name: string, steps: [atMs: number, input: FetchInput, effects: 
     [
       [0, offered(ann, 9), ['want 1 ann f1 1..9']],
       [1, ended(1, 'gone', 10), []],
-      [2, offered(ann, 12, { base: 10 }), ['want 2 ann f1 10..12']],
+      [2, offered(ann, 12, { base: 10 }), []],
+      [2 + gapPatienceMs, { type: 'tick' }, ['want 2 ann f1 10..12']],
+    ],
+  ],
+  [
+    'a friend that begins later waits for one that has it all',
+    [
+      [0, offered(ann, 9, { base: 4 }), []],
+      [1, offered(ben, 9), ['want 1 ben f1 1..9']],
+    ],
+  ],
+  [
+    'where nobody has it all the feed goes on after the gap',
+    [
+      [0, offered(ann, 9, { base: 7, held: 3 }), []],
+      [0, offered(ben, 9, { base: 6, held: 3 }), []],
+      [gapPatienceMs, { type: 'tick' }, ['want 1 ben f1 6..9']],
     ],
   ],
   [
