@@ -42,7 +42,7 @@ const findings: Finding[] = []
 const healthy = new Map<number, Promise<boolean>>()
 
 using clean = new Tree()
-process.once('SIGINT', () => process.exit(130))
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130))
 const waiting = [...chosen]
 await Promise.all(
   Array.from({ length: Math.min(wholeNumber('--jobs', values.jobs), chosen.length) }, async () => {

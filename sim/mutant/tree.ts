@@ -9,7 +9,10 @@ const root = join(import.meta.dirname, '../..')
 export class Tree implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'grapevine-mutant-'))
 
+  readonly #remove = () => rmSync(this.folder, { recursive: true, force: true })
+
   constructor() {
+    process.once('exit', this.#remove)
     for (const name of ['node', 'sim', 'package.json', 'tsconfig.json'])
       cpSync(join(root, name), join(this.folder, name), { recursive: true })
     symlinkSync(join(root, 'node_modules'), join(this.folder, 'node_modules'))
@@ -28,6 +31,7 @@ export class Tree implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.folder, { recursive: true, force: true })
+    process.off('exit', this.#remove)
+    this.#remove()
   }
 }
