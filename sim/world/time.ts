@@ -168,11 +168,9 @@ export class VirtualTime {
   }
 }
 
-/** What promises and ticks are left is done, however long their chains are: they all run before the next turn of the loop. */
-export function settle(): Promise<void> {
-  return new Promise((resolve) => {
-    real.setImmediate(resolve)
-  })
+/** A real turn: before the next one all promises and ticks that are left are done, however long their chains are. */
+export function nextTurn(act: () => void): void {
+  real.setImmediate(act)
 }
 
 /** What Node's `setTimeout` returns, as far as libraries use it. */

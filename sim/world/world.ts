@@ -14,13 +14,16 @@
 import { type LinkQuality, SimNetwork } from './network.ts'
 import { SimPeer, type SimPeerOptions } from './peer.ts'
 import { Rng } from './random.ts'
-import { settle, VirtualTime } from './time.ts'
+import { nextTurn, VirtualTime } from './time.ts'
 import { Trace } from './trace.ts'
 
 export interface WorldOptions {
   seed: number | string
   quality?: Partial<LinkQuality>
 }
+
+/** Turns that are asked for together: Node settles promises and ticks between any two of them, and looks for real input only after them all. */
+const turnsInRound = 256
 
 const usualQuality: LinkQuality = { delayMs: 5, jitterMs: 20, bytesPerSecond: 10e6 }
 
@@ -94,13 +97,31 @@ export class World {
     }
   }
 
-  async #drive(done: () => boolean): Promise<void> {
-    await settle()
-    while (!done() && this.#step()) {
-      this.steps++
-      this.trace.mix(this.time.elapsed())
-      await settle()
-    }
+  /** Resolves when `done`, or when there is no timer left. */
+  #drive(done: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let over = false
+      const end = (act: () => void) => {
+        over = true
+        act()
+      }
+      const turn = () => {
+        if (over) return
+        try {
+          if (done() || !this.#step()) return end(resolve)
+          this.steps++
+          this.trace.mix(this.time.elapsed())
+        } catch (error) {
+          end(() => reject(error))
+        }
+      }
+      const round = () => {
+        if (over) return
+        for (let i = 0; i < turnsInRound; i++) nextTurn(turn)
+        nextTurn(round)
+      }
+      round()
+    })
   }
 
   #step(): boolean {
