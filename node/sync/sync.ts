@@ -114,6 +114,9 @@ export class Sync {
       onRewind: (log, feed, blame) => {
         const held = log.feeds.get(feed)?.last ?? 0
         this.#fetch.input({ type: 'rewound', topic: log.topic, feed, held, ...(blame && { blame }) })
+        // What others offered while it was being verified was passed over.
+        if (blame !== undefined)
+          for (const friend of this.#friends.values()) this.#tell(friend, [log.topic], { ask: true })
       },
       onFork: (log, proof) => void this.#onFork(log, proof),
       onSuspect: (log, feed, seq, source) => {
@@ -418,7 +421,9 @@ export class Sync {
     if (held?.mode !== 'carry') return
     const range = held.log.feeds.get(feed)
     if (range?.forked) return
-    this.#fetch.input({ type: 'offered', peer, topic, feed, base, last, held: range?.last ?? 0 })
+    // What has arrived and is being written need not come a second time from whoever offers it now.
+    const here = Math.max(range?.last ?? 0, this.#ingest.lastOf(topic, feed))
+    this.#fetch.input({ type: 'offered', peer, topic, feed, base, last, held: here })
   }
 
   /** As far as we are, but with another head: ask for that batch, whose signature is the proof. */
