@@ -7,6 +7,8 @@ export class Copies {
   /** By publication, by peer: hops from its publisher. */
   readonly #hops = new Map<number, Map<string, number>>()
   readonly #histogram: number[] = []
+  /** By publication, by peer: how often it came. */
+  readonly #times = new Map<number, Map<string, number>>()
 
   onPublish(id: number, peer: string): void {
     this.#hops.set(id, new Map([[peer, 0]]))
@@ -27,7 +29,20 @@ export class Copies {
     return this.#histogram
   }
 
+  /** To how many (record, peer) pairs the payload came once, twice, …; the first is those of none. */
+  get received(): readonly number[] {
+    const received: number[] = []
+    for (const peers of this.#times.values())
+      for (const times of peers.values()) {
+        while (received.length <= times) received.push(0)
+        received[times] = (received[times] as number) + 1
+      }
+    return received
+  }
+
   #arrived(id: number, from: string, to: string): void {
+    const times = this.#times.get(id) ?? new Map<string, number>()
+    this.#times.set(id, times.set(to, (times.get(to) ?? 0) + 1))
     const hops = this.#hops.get(id)
     if (hops === undefined || hops.has(to)) return
     const count = (hops.get(from) ?? 0) + 1

@@ -21,6 +21,7 @@ import { Faults } from './fault/faults.ts'
 import { Fleet } from './fleet.ts'
 import { type FaultNote, History, type PeerNote } from './history.ts'
 import type { Plan } from './plan.ts'
+import { type Activity, activityOf, type Histograms, histogramsOf } from './report/gather.ts'
 import { type Stats, statsOf } from './stats.ts'
 import { Workload } from './workload/workload.ts'
 import { realNow } from './world/time.ts'
@@ -45,6 +46,8 @@ export interface Timeline {
   peers: PeerNote[]
   /** Every `sampleMs`: who was connected to whom, and how much had been done by then. */
   samples: Sample[]
+  activity: Activity
+  histograms: Histograms
 }
 
 export interface Sample {
@@ -146,6 +149,7 @@ class Run {
 
   result(realMs: number): RunResult {
     const lost = this.#confirmedLoss.lost().length
+    const names = this.#plan.peers.map(({ name }) => name)
     return {
       seed: this.#plan.seed,
       ok: this.#violations.length === 0,
@@ -159,6 +163,8 @@ class Run {
         faults: this.#history.faults,
         peers: this.#history.peerNotes,
         samples: this.#samples,
+        activity: activityOf(this.#history, names, this.world.time.elapsed()),
+        histograms: histogramsOf(this.#history, this.#copies),
       },
     }
   }

@@ -1,6 +1,6 @@
 /** `npm run build`: node/, cli/ and sim/ as JavaScript and declarations in dist/, for Node versions and tools that read no TypeScript. */
 import { spawnSync } from 'node:child_process'
-import { rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, globSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '../..')
@@ -20,4 +20,7 @@ const { status } = spawnSync(process.execPath, [join(root, 'node_modules/typescr
   stdio: 'inherit',
 })
 rmSync(project)
+// What the simulator reads beside its code.
+for (const asset of globSync('sim/**/*.{html,css,js,yaml}', { cwd: root }))
+  copyFileSync(join(root, asset), join(root, 'dist', asset))
 process.exitCode = status ?? 1
