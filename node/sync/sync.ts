@@ -194,6 +194,11 @@ export class Sync {
     if (held?.mode === 'carry') this.#ingest.offer(held.log, { batch, source: peer, mayBegin: false })
   }
 
+  /** Linked friends. */
+  friends(): PeerId[] {
+    return [...this.#friends.keys()]
+  }
+
   /** Linked friends that hold the topic. */
   holders(topic: TopicName): PeerId[] {
     return [...this.#friends].filter(([, friend]) => friend.theirs.has(topic)).map(([peer]) => peer)

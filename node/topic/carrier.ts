@@ -42,6 +42,8 @@ interface Taken {
 }
 
 const keeperCheckMs = 2_000
+/** A peer ranked so high carries a topic when it is asked to, for a publisher that wants more copies than there are keepers. */
+const askedRankMax = 17
 const markPrefix = 'carry/'
 
 export class Carrier {
@@ -118,7 +120,8 @@ export class Carrier {
     }
     const holders = this.#options.sync.holders(topic)
     if (holders.length >= need) return
-    for (const peer of this.#options.presence.keepersOf(topic, this.#options.keep)) {
+    // One more than others are needed, since we may be among them.
+    for (const peer of this.#options.presence.keepersOf(topic, Math.max(this.#options.keep, need + 1))) {
       if (peer === this.#options.me) void this.carryAsKeeper(topic)
       else if (!holders.includes(peer)) this.#options.friends.requestCarry(peer, topic)
     }
@@ -181,11 +184,11 @@ export class Carrier {
   }
 
   #onCarryRequest(_peer: PeerId, topic: TopicName): void {
-    if (this.#taken.size < limits.topicsMax && this.#isKeeper(topic)) void this.carryAsKeeper(topic)
+    if (this.#taken.size < limits.topicsMax && this.#isKeeper(topic, askedRankMax)) void this.carryAsKeeper(topic)
   }
 
-  #isKeeper(topic: TopicName): boolean {
-    return this.#options.presence.keepersOf(topic, this.#options.keep).includes(this.#options.me)
+  #isKeeper(topic: TopicName, keep = this.#options.keep): boolean {
+    return this.#options.presence.keepersOf(topic, keep).includes(this.#options.me)
   }
 
   /** Presence changed: look soon, once for many changes. */

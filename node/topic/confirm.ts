@@ -37,6 +37,13 @@ export class Confirmations {
     return this.#waiting.size
   }
 
+  /** The most other peers that anybody waits for. */
+  get wanted(): number {
+    let wanted = 0
+    for (const { confirm } of this.#waiting) wanted = Math.max(wanted, this.#need(confirm))
+    return wanted
+  }
+
   copies(feed: FeedId, seq: number): number {
     let copies = 0
     for (const have of this.#have.get(feed)?.values() ?? []) if (have >= seq) copies++

@@ -51,6 +51,8 @@ export interface TopicsOptions {
 const discoveryMs = 1_500
 /** And so long for those who hold the topic to say what they have. */
 const meetMs = 3_000
+/** Whoever was asked to carry a topic may not yet have known enough of the mesh to agree: it is asked again. */
+const recheckMs = 500
 /** How long a shared cursor waits to be confirmed; it is tried again with the next. */
 const shareTimeoutMs = 3_000
 
@@ -67,8 +69,8 @@ export class Topics {
     this.#options = options
     const { clock, presence, discovers } = options
     this.#discoveredBy = clock.now() + (discovers ? discoveryMs : 0)
-    const timer = clock.after(discoveryMs, () => this.recheck())
-    this.#offs = [presence.onChange(() => this.recheck()), () => timer.cancel()]
+    const timers = [clock.after(discoveryMs, () => this.recheck()), clock.every(recheckMs, () => this.recheck())]
+    this.#offs = [presence.onChange(() => this.recheck()), ...timers.map((timer) => () => timer.cancel())]
   }
 
   topic<T>(name: string, codec: Codec): Topic<T> {
@@ -88,9 +90,12 @@ export class Topics {
     this.#publishers.get(topic)?.confirmations.onConfirmed(peer, feed, seq)
   }
 
-  /** What `auto` means may have changed. */
+  /** What `auto` means may have changed, and who could carry what waits to be confirmed. */
   recheck(): void {
-    for (const { confirmations } of this.#publishers.values()) confirmations.recheck()
+    for (const [topic, { confirmations }] of this.#publishers) {
+      confirmations.recheck()
+      if (confirmations.wanted > 0) this.#options.carrier.seek(topic, confirmations.wanted)
+    }
   }
 
   /** Takes no more publishes; resolves when those on their way are done and acknowledgements are shared. */
@@ -134,8 +139,11 @@ export class Topics {
 
   /** One other peer, where there is (or may be found in a moment) one that carries the topic or could. */
   #autoNeed(topic: TopicName): number {
-    if (this.#options.sync.holders(topic).length > 0 || this.#options.clock.now() < this.#discoveredBy) return 1
-    for (const card of this.#options.presence.cards()) if (card.role !== 'guest') return 1
+    const { sync, presence, clock } = this.#options
+    if (sync.holders(topic).length > 0 || clock.now() < this.#discoveredBy) return 1
+    // A friend whose card is still on its way may carry it as well.
+    if (sync.friends().some((peer) => presence.card(peer)?.role !== 'guest')) return 1
+    for (const card of presence.cards()) if (card.role !== 'guest') return 1
     return 0
   }
 

@@ -26,7 +26,7 @@ test('of six peers three keep what one of them publishes, whoever subscribes', a
   assert.is((await keepersOf(peers, 10)).length, 3)
 })
 
-test('what a topic’s publisher and two of its keepers take with them is still there', async ({ use }) => {
+test('what a topic’s publisher and one of its keepers take with them is still there', async ({ use }) => {
   const peers: Peer[] = await meshOf(use, 6)
   await Promise.all(peers.map((peer) => friendly(peer, 3)))
   const publisher = peers[0] as Peer
@@ -35,7 +35,8 @@ test('what a topic’s publisher and two of its keepers take with them is still 
     const found = await keepersOf(peers, 10)
     return found.length >= 3 ? found : undefined
   }, 10_000)
-  const gone = [publisher, ...keepers.filter((peer) => peer !== publisher).slice(0, 2)]
+  // Confirmed by two others, a record survives the loss of any two (G1).
+  const gone = [publisher, ...keepers.filter((peer) => peer !== publisher).slice(0, 1)]
   for (const peer of gone) await peer.close()
   const left = peers.filter((peer) => !gone.includes(peer))
   const reader = left.find((peer) => !keepers.includes(peer)) ?? (left[0] as Peer)
