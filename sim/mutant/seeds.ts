@@ -1,11 +1,26 @@
 /** A process that runs seeds one after the other, and prints a line of JSON on each; ends after the first violation. */
 import { writeSync } from 'node:fs'
 import { drawPlan } from '../draw.ts'
+import type { FaultKind, Wish, WorkloadKind } from '../plan.ts'
 import { runPlan } from '../run.ts'
 import type { SeedVerdict } from './hunt.ts'
 
-/** Small and short: as good at breaking, and there are many to run. */
-const wishOf = (seed: number) => ({ peers: 3 + (seed % 4), seconds: 40 })
+const disks: FaultKind[] = ['power', 'wipe', 'rollback', 'bitflip', 'truncate', 'fulldisk', 'slowdisk', 'kill']
+const links: FaultKind[] = ['partition', 'halfopen', 'reset', 'delay', 'pause', 'churn', 'kill']
+const kinds: WorkloadKind[] = ['durable', 'hostile', 'latecomer', 'large', 'bulk']
+
+/**
+ * Small and short, since there are many to run, and in turns of everything drawn and of one part of the system under stress. So
+ * each seed tries something else, whatever the bug.
+ */
+function wishOf(seed: number): Wish {
+  const wish: Wish = { peers: 3 + (seed % 4), seconds: 40 }
+  if (seed % 3 === 1)
+    return { ...wish, faults: disks, workload: ['pubsub', kinds[seed % kinds.length] as WorkloadKind] }
+  if (seed % 3 === 2)
+    return { ...wish, faults: links, workload: ['pubsub', kinds[seed % kinds.length] as WorkloadKind] }
+  return wish
+}
 
 const [from, to] = process.argv.slice(2).map(Number)
 for (let seed = Number(from); seed <= Number(to); seed++) {
