@@ -32,7 +32,8 @@ export function drawPlan(seed: number, wish: Wish = {}): Plan {
   const names = peers.map(({ name }) => name)
   const workload = drawWorkload(new Rng(`${seed}/workload`), kinds, names, safetyMs)
   const timeline = wish.faults === 'none' ? [] : drawFaults(new Rng(`${seed}/timeline`), wish.faults, names, safetyMs)
-  return { seed, peers, quality, workload, timeline, safetyMs, livenessMs }
+  const blackout = wish.faults !== 'none' && random.chance(0.6)
+  return { seed, peers, quality, workload, timeline, safetyMs, livenessMs, blackout }
 }
 
 function drawPeers(random: Rng, count: number): PeerPlan[] {

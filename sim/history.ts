@@ -75,6 +75,8 @@ export interface PeerNote {
   what: 'started' | 'killed' | 'power' | 'stopped' | 'start-failed' | 'lost'
   /** The reason, where there is one to tell. */
   text: string
+  /** A file in which bytes are wrong now. */
+  file?: string
 }
 
 export interface FaultNote {
@@ -147,8 +149,8 @@ export class History {
     return ack
   }
 
-  note(peer: string, what: PeerNote['what'], text = ''): void {
-    this.peerNotes.push({ peer, at: this.#now(), what, text })
+  note(peer: string, what: PeerNote['what'], text = '', file?: string): void {
+    this.peerNotes.push({ peer, at: this.#now(), what, text, ...(file === undefined ? {} : { file }) })
   }
 
   /** All that read on this peer have ended with its process. */

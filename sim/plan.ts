@@ -117,6 +117,8 @@ export interface Plan {
   safetyMs: number
   /** All faults are over; by the end of this everything promised must hold. */
   livenessMs: number
+  /** In the end the power of all goes at once, they start again, and everything is read once more, from their disks. */
+  blackout?: boolean
   /** On how many carriers of each topic a fresh reader reads everything in the end. Default all. */
   freshReaders?: number
 }

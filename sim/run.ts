@@ -15,6 +15,7 @@ import { FeedOrder } from './check/g3.ts'
 import { Convergence } from './check/g4.ts'
 import { Bounded } from './check/g5.ts'
 import { Authentic } from './check/g6.ts'
+import { Repaired } from './check/g8.ts'
 import type { Evidence, Judge, PromiseName, Sight, Violation } from './check/judge.ts'
 import { Copies } from './copies.ts'
 import { Faults } from './fault/faults.ts'
@@ -66,6 +67,7 @@ export interface RunOptions {
 }
 
 const sampleMs = 1_000
+const downMs = 1_000
 const lookMs = 500
 /** Looks without anything pending, one after the other, that end a run. */
 const quietLooks = 3
@@ -109,7 +111,7 @@ class Run {
     this.#fleet = new Fleet(this.world, this.#history, plan.peers)
     this.#workload = new Workload(this.#fleet, plan)
     this.#faults = new Faults(this.#fleet, plan)
-    this.#evidence = { plan, history: this.#history, sights: new Map(), peakInFlight: 0 }
+    this.#evidence = { plan, history: this.#history, sights: new Map(), files: new Map(), peakInFlight: 0 }
     this.#confirmedLoss = new ConfirmedLoss(this.#evidence)
     this.#judges = [
       ['G1', this.#confirmedLoss],
@@ -118,6 +120,7 @@ class Run {
       ['G4', new Convergence(this.#evidence)],
       ['G5', new Bounded(this.#evidence)],
       ['G6', new Authentic(this.#evidence)],
+      ['G8', new Repaired(this.#evidence)],
     ]
     this.world.network.onArrive = (from, to, bytes) => this.#copies.onArrive(from, to, bytes)
     this.#history.onPublish = ({ id, peer }) => this.#copies.onPublish(id, peer)
@@ -135,6 +138,8 @@ class Run {
     await world.sleep(safetyMs - world.time.elapsed())
     this.#faults.heal()
     await this.#settle(livenessMs)
+    if (this.#plan.blackout && this.#violations.length === 0) await this.#blackout(livenessMs)
+    for (const { name, disk } of this.#fleet.peers) this.#evidence.files.set(name, new Set(disk.paths()))
     this.#evidence.peakInFlight = world.network.peakInFlight
     this.#options.onEvidence?.(this.#evidence, world)
     for (const [, judge] of this.#judges) this.#violations.push(...judge.verdict())
@@ -167,6 +172,13 @@ class Run {
         histograms: histogramsOf(this.#history, this.#copies),
       },
     }
+  }
+
+  async #blackout(livenessMs: number): Promise<void> {
+    for (const { name } of this.#plan.peers) this.#fleet.down(name, 'power')
+    await this.world.sleep(downMs)
+    for (const { name } of this.#plan.peers) this.#fleet.up(name)
+    await this.#settle(livenessMs)
   }
 
   /** Ends when nothing has been pending a few looks in a row; what still is when time is up is a violation. */

@@ -25,7 +25,8 @@ export class ConfirmedLoss implements Judge {
   lost(): Publication[] {
     const { history } = this.#evidence
     const found = new Set<number>()
-    for (const reading of history.readings) if (reading.fresh) for (const id of reading.got.keys()) found.add(id)
+    for (const reading of history.readings)
+      if (reading.fresh && reading.endedAt === undefined) for (const id of reading.got.keys()) found.add(id)
     return history.publications.filter((publication) => isStored(publication) && !found.has(publication.id))
   }
 }

@@ -34,6 +34,8 @@ export interface Evidence {
   history: History
   /** By peer; a peer that does not run is not there. */
   sights: Map<string, Sight>
+  /** Files on each peer's disk in the end. */
+  files: Map<string, ReadonlySet<string>>
   /** Most bytes that ever waited on one connection. */
   peakInFlight: number
 }

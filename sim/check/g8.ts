@@ -1,0 +1,45 @@
+/**
+ * G8: damage on a disk is found and told. That it yields nothing wrong the judge of G6 sees; that it is repaired, those of G1, G2 and G4,
+ * whose fresh readers read everything again from the disks after all processes have been started anew.
+ */
+import type { History, PeerNote } from '../history.ts'
+import { type Evidence, type Judge, some, type Violation } from './judge.ts'
+
+export class Repaired implements Judge {
+  readonly #evidence: Evidence
+
+  constructor(evidence: Evidence) {
+    this.#evidence = evidence
+  }
+
+  verdict(): Violation[] {
+    const { history, files } = this.#evidence
+    const hidden = history.peerNotes.filter(
+      ({ peer, file }) => file !== undefined && (files.get(peer)?.has(file) ?? false),
+    )
+    return some(
+      hidden.filter((note) => lookedAt(history, note) && !told(history, note)),
+      ({ peer, text }) => `${peer} has not told of damage: ${text}`,
+    ).map((text) => ({ promise: 'G8', at: 0, text, ids: [] }))
+  }
+
+  pending(): string[] {
+    return []
+  }
+}
+
+/** Whether the file was opened since, and is still the one that was damaged. */
+function lookedAt(history: History, { peer, at, file }: PeerNote): boolean {
+  const later = history.peerNotes.filter((note) => note.peer === peer && note.at >= at)
+  // Story 1: another disk has taken its place. Story 2: the topic was handed to its keepers and removed, and perhaps taken up again.
+  if (later.some((note) => note.what === 'lost' && note.file === undefined)) return false
+  if (history.told.some((note) => note.peer === peer && note.at >= at && note.event.type === 'released')) return false
+  return file !== undefined && later.some(({ what }) => what === 'started')
+}
+
+function told(history: History, { peer, at, file }: PeerNote): boolean {
+  return history.told.some(
+    ({ peer: by, at: when, event }) =>
+      by === peer && when >= at && event.type === 'damage-found' && (event.file === file || file === undefined),
+  )
+}

@@ -1,0 +1,193 @@
+import * as assert from 'uvu/assert'
+import { limits } from '../../node/limits.ts'
+import { ConfirmedLoss } from '../../sim/check/g1.ts'
+import { DeliveredOnce } from '../../sim/check/g2.ts'
+import { FeedOrder } from '../../sim/check/g3.ts'
+import { Convergence } from '../../sim/check/g4.ts'
+import { Bounded } from '../../sim/check/g5.ts'
+import { Authentic } from '../../sim/check/g6.ts'
+import { Repaired } from '../../sim/check/g8.ts'
+import type { Judge } from '../../sim/check/judge.ts'
+import { suite } from '../helper/suite.ts'
+import { Made, sightOf } from './made.ts'
+
+const test = suite('sim')
+
+const like = (text: string | undefined, pattern: RegExp) => assert.match(text ?? '', pattern)
+const textsOf = (judge: Judge) => [...judge.verdict().map(({ text }) => text), ...judge.pending()]
+const judges = [ConfirmedLoss, DeliveredOnce, FeedOrder, Convergence, Bounded, Authentic, Repaired]
+
+test('no judge finds anything in a healthy run', () => {
+  const made = new Made()
+  const live = made.read()
+  for (let i = 0; i < 3; i++) made.deliver(live, made.publish().id)
+  const fresh = made.read({ fresh: true })
+  for (let i = 0; i < 3; i++) made.deliver(fresh, i)
+  for (const judge of judges) assert.equal(textsOf(new judge(made.evidence)), [])
+})
+
+test('G1 sees a confirmed record that no fresh reader has', () => {
+  const made = new Made()
+  made.publish()
+  made.read({ fresh: true })
+  like(textsOf(new ConfirmedLoss(made.evidence))[0], /record 0 of t, confirmed with 1 copies at a/)
+})
+
+test('G1 excuses a loss only when more disks were lost than there were copies', () => {
+  const made = new Made()
+  made.now = 5
+  made.publish(1)
+  made.read({ fresh: true })
+  made.now = 10
+  made.history.note('a', 'lost')
+  made.history.note('a', 'lost')
+  assert.is(textsOf(new ConfirmedLoss(made.evidence)).length, 1)
+  made.history.note('b', 'lost')
+  assert.is(textsOf(new ConfirmedLoss(made.evidence)).length, 0)
+})
+
+test('G1 does not excuse a loss by what was lost before the publish', () => {
+  const made = new Made()
+  made.history.note('a', 'lost')
+  made.history.note('b', 'lost')
+  made.now = 5
+  made.publish(1)
+  made.read({ fresh: true })
+  assert.is(textsOf(new ConfirmedLoss(made.evidence)).length, 1)
+})
+
+test('G2 says which reader lacks which records', () => {
+  const made = new Made()
+  const live = made.read()
+  made.publish()
+  made.publish()
+  made.deliver(live, 1)
+  assert.equal(new DeliveredOnce(made.evidence).pending(), ['reading 0 (earliest) of t at b lacks 1 records: 0'])
+})
+
+test('G2 asks of a reader from latest what was published after it was ready, and no more', () => {
+  const made = new Made()
+  made.publish()
+  made.now = 10
+  made.read({ from: 'latest' })
+  assert.equal(new DeliveredOnce(made.evidence).pending(), [])
+  made.now = 11
+  made.publish()
+  assert.is(new DeliveredOnce(made.evidence).pending().length, 1)
+})
+
+test('G2 sees a record that comes twice, and one publication that became two records', () => {
+  const made = new Made()
+  const reading = made.read()
+  made.publish()
+  made.deliver(reading, 0)
+  made.deliver(reading, 0)
+  like(new DeliveredOnce(made.evidence).verdict()[0]?.text, /twice/)
+  const other = new Made()
+  const second = other.read()
+  other.publish()
+  other.deliver(second, 0, 0)
+  other.deliver(second, 0, 1)
+  like(new DeliveredOnce(other.evidence).verdict()[0]?.text, /as 2 records/)
+})
+
+test('G2 sees an acknowledged record come again on the same disk, but not after that disk was lost', () => {
+  const made = new Made()
+  const first = made.read({ name: 'n' })
+  made.publish()
+  made.deliver(first, 0)
+  const ack = made.history.ack(first, { feed: made.history.readings[0]?.deliveries[0]?.feed as never, index: 0, id: 0 })
+  made.now = 5
+  ack.savedAt = made.now
+  made.now = 10
+  const again = made.read({ name: 'n' })
+  made.deliver(again, 0)
+  like(new DeliveredOnce(made.evidence).verdict()[0]?.text, /again, acknowledged on this disk at 5 ms/)
+  made.now = 7
+  made.history.note('b', 'lost')
+  assert.equal(new DeliveredOnce(made.evidence).verdict(), [])
+})
+
+test('G2 asks of a durable reader what nobody acknowledged under its name', () => {
+  const made = new Made()
+  const first = made.read({ name: 'n', peer: 'a' })
+  made.publish()
+  made.publish()
+  made.deliver(first, 0)
+  made.deliver(first, 1)
+  made.history.ack(first, { feed: 'f' as never, index: 0, id: 0 })
+  made.history.processEnded('a')
+  made.read({ name: 'n', peer: 'b' })
+  assert.equal(new DeliveredOnce(made.evidence).pending(), ['reading 1 (n) of t at b lacks 1 records: 1'])
+})
+
+test('G2 sees an iteration that throws', () => {
+  const made = new Made()
+  made.read().failure = 'boom'
+  like(new DeliveredOnce(made.evidence).verdict()[0]?.text, /ended with: boom/)
+})
+
+test('G3 sees records of one feed out of order', () => {
+  const made = new Made()
+  const reading = made.read()
+  made.publish()
+  made.publish()
+  made.deliver(reading, 1)
+  made.deliver(reading, 0)
+  like(new FeedOrder(made.evidence).verdict()[0]?.text, /\/0 after .*\/1/)
+})
+
+test('G4 says who differs, who does not run and who is alone', () => {
+  const made = new Made()
+  made.evidence.sights.set('a', sightOf('a', 2))
+  like(new Convergence(made.evidence).pending()[0], /carriers of t differ: a: 2 records.*; b: 0 records/)
+  made.evidence.sights.set('a', { ...sightOf('a'), friends: 0 })
+  assert.equal(new Convergence(made.evidence).pending(), ['a has no friends'])
+  made.evidence.sights.delete('a')
+  made.history.note('a', 'start-failed', 'the disk is odd')
+  assert.equal(new Convergence(made.evidence).pending(), ['a does not run: the disk is odd'])
+})
+
+test('G5 sees timers and bytes that pile up', () => {
+  const made = new Made()
+  made.evidence.sights.set('a', { ...sightOf('a'), timers: 100_000 })
+  made.evidence.peakInFlight = 100 * limits.windowBytesMax
+  assert.is(new Bounded(made.evidence).verdict().length, 2)
+})
+
+test('G6 sees other bytes, and a record in another place than its publisher was told; after damage it is G8', () => {
+  const made = new Made()
+  const reading = made.read()
+  made.publish()
+  const of = { id: 0, feed: 'e'.repeat(32) as never, index: 0, offset: 0, publisher: 'x' as never }
+  made.history.deliver(reading, { ...of, wrong: 'other bytes than were published' })
+  const [bytes, place] = new Authentic(made.evidence).verdict()
+  assert.is(bytes?.promise, 'G6')
+  like(bytes?.text, /other bytes/)
+  like(place?.text, /which is f+\/0/)
+  made.history.note('b', 'lost')
+  assert.is(new Authentic(made.evidence).verdict()[0]?.promise, 'G8')
+})
+
+test('G8 sees damage of which nobody told, once the file was opened again', () => {
+  const made = new Made()
+  const file = 'topics/t/0000000000000000.seg'
+  made.history.note('b', 'lost', `a bit of ${file} at 100`, file)
+  made.evidence.files.set('b', new Set([file]))
+  assert.equal(textsOf(new Repaired(made.evidence)), [])
+  made.history.note('b', 'started')
+  assert.equal(textsOf(new Repaired(made.evidence)), [`b has not told of damage: a bit of ${file} at 100`])
+  const event = {
+    type: 'damage-found' as const,
+    topic: 't' as never,
+    time: 0,
+    file,
+    position: 90,
+    bytes: 50,
+    kind: 'damaged' as const,
+  }
+  made.history.told.push({ peer: 'b', at: 1, event })
+  assert.equal(textsOf(new Repaired(made.evidence)), [])
+})
+
+test.run()

@@ -1,0 +1,63 @@
+/** Histories made by hand, for judges to be tried on: a healthy run of two peers, to which a test does one wrong thing. */
+import type { FeedId, PeerId, TopicName } from '../../node/types.ts'
+import type { Evidence, Sight } from '../../sim/check/judge.ts'
+import { History, type Publication, type Reading } from '../../sim/history.ts'
+import type { Plan } from '../../sim/plan.ts'
+
+export const feed = 'f'.repeat(32) as FeedId
+const publisher = '12D3KooWa' as PeerId
+
+const plan: Plan = {
+  seed: 1,
+  peers: [
+    { name: 'a', join: [] },
+    { name: 'b', join: ['a'] },
+  ],
+  quality: { delayMs: 1, jitterMs: 0, bytesPerSecond: 1e6 },
+  workload: { kinds: ['pubsub'], publishers: [], readers: [], hostile: [] },
+  timeline: [],
+  safetyMs: 1_000,
+  livenessMs: 1_000,
+}
+
+export class Made {
+  now = 0
+  readonly history = new History(() => this.now)
+  readonly evidence: Evidence = { plan, history: this.history, sights: new Map(), files: new Map(), peakInFlight: 0 }
+
+  constructor() {
+    for (const name of ['a', 'b']) this.evidence.sights.set(name, sightOf(name))
+  }
+
+  /** Published at `a` and confirmed with one copy, the next of its feed. */
+  publish(copies = 1): Publication {
+    const publication = this.history.publish({ topic: 't', peer: 'a', publisher, key: undefined, bytes: 20 })
+    const index = publication.id
+    this.history.ended(publication, { type: 'confirmed', at: this.now, feed, seq: index + 1, index, copies })
+    return publication
+  }
+
+  read(of: Partial<Pick<Reading, 'peer' | 'name' | 'from' | 'fresh'>> = {}): Reading {
+    const reading = this.history.open({ peer: 'b', topic: 't', name: undefined, from: 'earliest', fresh: false, ...of })
+    reading.readyAt = this.now
+    return reading
+  }
+
+  deliver(reading: Reading, id: number, index = id): void {
+    this.history.deliver(reading, { id, feed, index, offset: index, publisher, wrong: undefined })
+  }
+}
+
+export function sightOf(peer: string, records = 0): Sight {
+  const topic = {
+    name: 't' as TopicName,
+    held: 'carry' as const,
+    because: ['subscribed' as const],
+    feeds: 1,
+    batches: records,
+    records,
+    bytes: 0,
+    carriers: 2,
+  }
+  return { peer, id: peer as PeerId, friends: 1, topics: [topic], timers: 10 }
+}
