@@ -97,7 +97,7 @@ async function fanOut(): Promise<Row> {
   const subscriptions = readers.map((peer) => peer.topic<Uint8Array>('fan', { codec: 'bytes' }).subscribe())
   await Promise.all(subscriptions.map(({ ready }) => ready))
   const value = new Uint8Array(100).fill(3)
-  return timed('publishMany 100 B to 7 subscribers on 7 peers', fanOutRecords, async () => {
+  return await timed('publishMany 100 B to 7 subscribers on 7 peers', fanOutRecords, async () => {
     const reading = Promise.all(
       subscriptions.map(async (subscription) => {
         let left = fanOutRecords
