@@ -1,28 +1,27 @@
 /** An application that publishes. A restart of its peer starts it anew; what it had in hand is then for the system to have kept or not. */
 import { isError } from '../../node/index.ts'
-import type { Fleet } from '../fleet.ts'
 import type { Outcome } from '../history.ts'
 import { payloadBytesMin, payloadOf } from '../payload.ts'
 import type { PublisherPlan } from '../plan.ts'
-import type { SimPeer } from '../world/peer.ts'
 import { Rng } from '../world/random.ts'
+import type { Stage, StagePeer } from './stage.ts'
 
 export class Publisher {
   readonly plan: PublisherPlan
-  readonly #fleet: Fleet
+  readonly #stage: Stage
   readonly #random: Rng
   readonly #seed: number
 
-  constructor(fleet: Fleet, plan: PublisherPlan, stream: string, seed: number) {
-    this.#fleet = fleet
+  constructor(stage: Stage, plan: PublisherPlan, stream: string, seed: number) {
+    this.#stage = stage
     this.plan = plan
     this.#random = new Rng(stream)
     this.#seed = seed
   }
 
   /** Within the peer's process, which takes it along when it dies. */
-  async run(peer: SimPeer): Promise<void> {
-    const { world } = this.#fleet
+  async run(peer: StagePeer): Promise<void> {
+    const { world } = this.#stage
     const { fromMs, untilMs, everyMs, burst } = this.plan
     const start = fromMs - world.time.elapsed()
     if (start > 0) await world.sleep(start)
@@ -32,9 +31,9 @@ export class Publisher {
     }
   }
 
-  async #publish(peer: SimPeer): Promise<void> {
+  async #publish(peer: StagePeer): Promise<void> {
     const { topic, confirm } = this.plan
-    const { history, world } = this.#fleet
+    const { history, world } = this.#stage
     const key = this.#random.chance(0.3) ? `k${this.#random.int(0, 9)}` : undefined
     const bytes = this.#size()
     const publication = history.publish({ topic, peer: peer.name, publisher: peer.peer.id, key, bytes })

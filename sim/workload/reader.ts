@@ -1,21 +1,20 @@
 /** An application that reads, checks every byte it gets, and, where it is durable, acknowledges. */
 import type { Message } from '../../node/index.ts'
-import type { Fleet } from '../fleet.ts'
 import type { Reading } from '../history.ts'
 import { PayloadCheck, payloadId } from '../payload.ts'
 import type { ReaderPlan } from '../plan.ts'
-import type { SimPeer } from '../world/peer.ts'
 import { Rng } from '../world/random.ts'
+import type { Stage, StagePeer } from './stage.ts'
 
 export class Reader {
   readonly plan: ReaderPlan
-  readonly #fleet: Fleet
+  readonly #stage: Stage
   readonly #random: Rng
   readonly #check: PayloadCheck
   readonly #fresh: boolean
 
-  constructor(fleet: Fleet, plan: ReaderPlan, stream: string, seed: number, fresh = false) {
-    this.#fleet = fleet
+  constructor(stage: Stage, plan: ReaderPlan, stream: string, seed: number, fresh = false) {
+    this.#stage = stage
     this.plan = plan
     this.#random = new Rng(stream)
     this.#check = new PayloadCheck(seed)
@@ -23,8 +22,8 @@ export class Reader {
   }
 
   /** Within the peer's process, which takes it along when it dies. */
-  async run(peer: SimPeer): Promise<void> {
-    const { world, history } = this.#fleet
+  async run(peer: StagePeer): Promise<void> {
+    const { world, history } = this.#stage
     const { topic, name, from, startMs, endMs } = this.plan
     const wait = startMs - world.time.elapsed()
     if (wait > 0) await world.sleep(wait)
@@ -57,7 +56,7 @@ export class Reader {
   }
 
   #take(reading: Reading, message: Message<Uint8Array>): void {
-    const { history, world } = this.#fleet
+    const { history, world } = this.#stage
     if (reading.endedAt !== undefined) return
     const { value, feed, index, offset, publisher } = message
     const id = payloadId(value)
@@ -77,7 +76,7 @@ export class Reader {
 
   /** What is wrong with a record by itself; who may have published it the judges know. */
   #wrong({ value, key, publisher, topic }: Message<Uint8Array>, id: number | undefined): string | undefined {
-    const publication = id === undefined ? undefined : this.#fleet.history.publications[id]
+    const publication = id === undefined ? undefined : this.#stage.history.publications[id]
     if (publication === undefined) return 'a payload that nobody published'
     if (!this.#check.holds(value)) return 'other bytes than were published'
     if (publication.topic !== topic) return `published to ${publication.topic}`
