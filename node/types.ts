@@ -99,7 +99,10 @@ export interface Subscription<T> extends AsyncIterable<Message<T>>, AsyncDisposa
 export interface Topic<T> {
   readonly name: TopicName
   publish(value: T, options?: PublishOptions): Promise<Receipt>
-  publishMany(values: Iterable<Outgoing<T>> | AsyncIterable<Outgoing<T>>, options?: PublishManyOptions): Promise<PublishManyResult>
+  publishMany(
+    values: Iterable<Outgoing<T>> | AsyncIterable<Outgoing<T>>,
+    options?: PublishManyOptions,
+  ): Promise<PublishManyResult>
   subscribe(options?: SubscribeOptions): Subscription<T>
 }
 
@@ -153,7 +156,15 @@ export type PeerEvent =
   | { type: 'refused'; address: string; time: number; reason: string }
   | { type: 'carrying'; topic: TopicName; time: number; because: 'subscribed' | 'carried' | 'keeper' | 'stored' }
   | { type: 'released'; topic: TopicName; time: number }
-  | { type: 'damage-found'; topic: TopicName; time: number; file: string; position: number; bytes: number; kind: 'torn-end' | 'damaged' }
+  | {
+      type: 'damage-found'
+      topic: TopicName
+      time: number
+      file: string
+      position: number
+      bytes: number
+      kind: 'torn-end' | 'damaged'
+    }
   | { type: 'damage-repaired'; topic: TopicName; time: number; feed: FeedId; seq: number }
   | { type: 'damage-lost'; topic: TopicName; time: number; file: string; bytes: number }
   | { type: 'fork'; topic: TopicName; time: number; feed: FeedId; publisher: PeerId; seq: number }

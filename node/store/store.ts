@@ -29,16 +29,6 @@ import { Marks } from './marks.ts'
 import { storageError } from './tail.ts'
 import type { DamageEvent, DamageFound, TopicLog } from './topic-log.ts'
 
-export type {
-  Damage,
-  DamageEvent,
-  DamageFound,
-  FeedRange,
-  RetentionRule,
-  StoredBatch,
-  TopicLog,
-} from './topic-log.ts'
-
 export interface Store {
   readonly state: StateDb
   /** What was found wrong while opening. */

@@ -3,7 +3,8 @@ import { FeedWriter } from '../../node/feed/writer.ts'
 import type { Clock, Disk, StateDb } from '../../node/ports.ts'
 import { memoryDisk } from '../../node/store/memory.ts'
 import { openState } from '../../node/store/state.ts'
-import { type DamageEvent, openStore, type Store, type TopicLog } from '../../node/store/store.ts'
+import { openStore, type Store } from '../../node/store/store.ts'
+import type { DamageEvent, TopicLog } from '../../node/store/topic-log.ts'
 import type { TopicName } from '../../node/types.ts'
 import type { Batch } from '../../node/wire/head.ts'
 import { signingKeyOf } from '../../node/wire/key.ts'
@@ -130,7 +131,7 @@ export async function readAll(log: TopicLog, from = 0): Promise<string[]> {
   }
 }
 
-export function nameOf({ head }: Batch, offset: number): string {
+function nameOf({ head }: Batch, offset: number): string {
   return `${head.feed.slice(0, 4)}/${head.head.seq}@${offset}`
 }
 
