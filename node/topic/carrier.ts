@@ -184,7 +184,10 @@ export class Carrier {
   }
 
   #onCarryRequest(_peer: PeerId, topic: TopicName): void {
-    if (this.#taken.size < limits.topicsMax && this.#isKeeper(topic, askedRankMax)) void this.carryAsKeeper(topic)
+    if (this.#taken.size >= limits.topicsMax || !this.#isKeeper(topic, askedRankMax)) return
+    if (this.#isKeeper(topic)) void this.carryAsKeeper(topic)
+    // One of the copies that were promised to a publisher beyond those of the keepers: it stays when they have theirs.
+    else if (!this.isCarried(topic)) void this.carry(topic, 'carried').catch(() => undefined)
   }
 
   #isKeeper(topic: TopicName, keep = this.#options.keep): boolean {
