@@ -49,6 +49,7 @@ export class Mending {
   }
 
   giveUp(now: number): Promise<number> {
+    if (this.#arrival.regions.length === 0) return Promise.resolve(0)
     return this.inTurn(async () => {
       const old = this.#arrival.regions.filter(({ since }) => now - since >= limits.repairWaitMs)
       for (const region of old) await this.#abandon(region)
@@ -96,6 +97,9 @@ export class Mending {
       const batches = fill(region, this.#readyFor(region))
       if (batches !== undefined) await this.#putBack(region, batches)
     }
+    // What else was there nothing tells of: it was the newest of its feed, and comes (or came) at the end like anything new.
+    for (const region of [...this.#arrival.regions])
+      if (runsAt(this.#arrival, region, limits.holesMax).length === 0) await this.#abandon(region)
     if (this.#handBytes() > limits.repairBytesMax) {
       for (const region of [...this.#arrival.regions]) await this.#abandon(region)
       this.#effects.onChange()

@@ -48,6 +48,8 @@ export class Repair {
   tend(log: TopicLog): void {
     const now = this.#options.clock.now()
     for (const [id, asked] of this.#asked) if (now - asked.since > limits.stallMs) this.#asked.delete(id)
+    // Also where nothing is known to be missing: its batches may have come at the end of the log.
+    void log.giveUp(now).catch(() => undefined)
     const holes = log.holes()
     if (holes.length === 0) return
     const friends = this.#options.friendsOf(log.topic)
@@ -60,7 +62,6 @@ export class Repair {
       const link = friends[turn % friends.length]
       if (link !== undefined) this.#ask(link, log, feed, seq, 'hole')
     }
-    void log.giveUp(now).catch(() => undefined)
   }
 
   /** A friend has another newest head than we have at the same number. */

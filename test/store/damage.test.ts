@@ -186,6 +186,20 @@ test('a place whose batch nothing tells of is voided at once, and not found agai
   assert.equal(aside, [`0-${place.starts[1]}`])
 })
 
+test('a place is voided once all that was known to be missing has found its own', async ({ use }) => {
+  const [a, b, c] = [feed(1), feed(2), feed(3)]
+  const batches = [a.next(), c.next(), a.next(), b.next(), c.next(5), a.next()]
+  const place = await filled(batches)
+  // The second of a and, elsewhere, the newest of c: that one nothing tells of, and the hole of a may be in either place.
+  for (const frame of [2, 4]) await flipBit(place.disk, place.path, (place.starts[frame] as number) * 8 + 700)
+  const { log } = use(await place.open())
+  assert.equal(log.holes(), [{ feed: a.id, seq: 2 }])
+  await log.repair(batches[2] as Batch)
+  assert.equal(await readAll(log), namesOf(batches).toSpliced(4, 1))
+  await log.append([batches[4] as Batch])
+  assert.equal(await readAll(log), namesOf([...batches, batches[4] as Batch]).toSpliced(4, 1))
+})
+
 test('what nobody brings back is given up in time, and appended when it comes after all', async ({ use }) => {
   const a = feed(1)
   const batches = a.many(4)
