@@ -70,14 +70,16 @@ function drawFaults(
   const mix = wanted ?? random.sample(faultKinds, random.int(2, 6))
   // Copies are lost for good where more disks fail than there are copies: that is no finding, so it is seldom drawn.
   const unlucky = random.sample(names, random.chance(0.7) ? 1 : 2)
-  const count = Math.max(1, Math.round((random.int(2, 9) * safetyMs) / 60_000))
+  const storm = random.chance(0.3)
+  const count = Math.max(1, Math.round(((storm ? random.int(15, 40) : random.int(2, 9)) * safetyMs) / 60_000))
   const events: FaultEvent[] = []
   for (let i = 0; i < count; i++) {
     const kind = random.pick(mix)
     const at = Math.round(safetyMs * (0.05 + 0.85 * random.float()))
-    const forMs = Math.round(Math.min(safetyMs - at, 300 * 100 ** random.float()))
+    const forMs = Math.round(Math.min(safetyMs - at, 300 * (storm ? 15 : 100) ** random.float()))
     const peer = random.pick(losesData.has(kind) ? unlucky : names)
-    events.push(drawFault(random, kind, at, forMs, peer, names))
+    const all = (kind === 'kill' || kind === 'power' || kind === 'pause') && random.chance(0.15)
+    for (const each of all ? names : [peer]) events.push(drawFault(random, kind, at, forMs, each, names))
   }
   return events.sort((a, b) => a.at - b.at)
 }

@@ -16,7 +16,7 @@ import { Convergence } from './check/g4.ts'
 import { Bounded } from './check/g5.ts'
 import { Authentic } from './check/g6.ts'
 import { Repaired } from './check/g8.ts'
-import type { Evidence, Judge, PromiseName, Sight, Violation } from './check/judge.ts'
+import { type Evidence, isHonest, type Judge, type PromiseName, type Sight, type Violation } from './check/judge.ts'
 import { Copies } from './copies.ts'
 import { Faults } from './fault/faults.ts'
 import { Fleet } from './fleet.ts'
@@ -24,6 +24,7 @@ import { type FaultNote, History, type PeerNote } from './history.ts'
 import type { Plan } from './plan.ts'
 import { type Activity, activityOf, type Histograms, histogramsOf } from './report/gather.ts'
 import { type Stats, statsOf } from './stats.ts'
+import { corrupt } from './workload/hostile.ts'
 import { Workload } from './workload/workload.ts'
 import { realNow } from './world/time.ts'
 import { World } from './world/world.ts'
@@ -135,7 +136,9 @@ class Run {
     }
     void this.#sample()
     this.#faults.begin()
+    const behave = corrupt(world.network, this.#plan.workload.hostile, this.#plan.seed)
     await world.sleep(safetyMs - world.time.elapsed())
+    behave()
     this.#faults.heal()
     await this.#settle(livenessMs)
     if (this.#plan.blackout && this.#violations.length === 0) await this.#blackout(livenessMs)
@@ -239,7 +242,7 @@ class Run {
       if (reading.has(topic)) continue
       reading.add(topic)
       const carries = (sight: Sight) => sight.topics.some(({ name, held }) => name === topic && held === 'carry')
-      const sights = [...this.#evidence.sights.values()]
+      const sights = [...this.#evidence.sights.values()].filter(({ peer }) => isHonest(this.#plan, peer))
       const stranger = sights.find((sight) => !carries(sight))
       for (const { peer } of sights.filter(carries).slice(0, most)) this.#workload.readAll(peer, topic)
       if (stranger !== undefined) this.#workload.readAll(stranger.peer, topic)

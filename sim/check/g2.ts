@@ -1,6 +1,6 @@
 /** G2: every subscription gets every confirmed record from its start on, once, and again only if it did not acknowledge. */
 import type { Ack, Reading } from '../history.ts'
-import { type Evidence, expected, isStored, type Judge, nameOf, some, type Violation } from './judge.ts'
+import { type Evidence, expected, isHonest, isStored, type Judge, nameOf, some, type Violation } from './judge.ts'
 
 export class DeliveredOnce implements Judge {
   readonly #evidence: Evidence
@@ -16,10 +16,10 @@ export class DeliveredOnce implements Judge {
 
   pending(): string[] {
     const { history } = this.#evidence
-    const everything = expected(history)
+    const everything = expected(this.#evidence)
     const gone = damageGivenUp(this.#evidence)
     return history.readings
-      .filter((reading) => reading.endedAt === undefined)
+      .filter((reading) => reading.endedAt === undefined && isHonest(this.#evidence.plan, reading.peer))
       .flatMap((reading) => {
         // Story 1: a reader that waited at a damaged place for as long as the limit says has gone on without it. A fresh one has no excuse.
         if (!reading.fresh && (gone.get(reading.peer) ?? 0) > reading.openedAt) return []

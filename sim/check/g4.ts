@@ -1,5 +1,5 @@
 /** G4: when faults stop, every peer runs, has friends, and all carriers of a topic soon hold the same. */
-import { type Evidence, type Judge, some, type Violation } from './judge.ts'
+import { type Evidence, isHonest, type Judge, type Sight, some, type Violation } from './judge.ts'
 
 export class Convergence implements Judge {
   readonly #evidence: Evidence
@@ -13,18 +13,24 @@ export class Convergence implements Judge {
   }
 
   pending(): string[] {
-    const { plan, sights } = this.#evidence
+    const { plan } = this.#evidence
+    const sights = this.#honest()
     const down = plan.peers
-      .filter(({ name }) => !sights.has(name))
+      .filter(({ name }) => isHonest(plan, name) && !sights.has(name))
       .map(({ name }) => `${name} does not run${this.#reason(name)}`)
-    const alone = plan.peers.length < 2 ? [] : [...sights.values()].filter(({ friends }) => friends === 0)
+    const alone = sights.size < 2 ? [] : [...sights.values()].filter(({ friends }) => friends === 0)
     return [...some(down, (text) => text), ...some(alone, ({ peer }) => `${peer} has no friends`), ...this.#apart()]
+  }
+
+  #honest(): Map<string, Sight> {
+    const { plan, sights } = this.#evidence
+    return new Map([...sights].filter(([name]) => isHonest(plan, name)))
   }
 
   /** Topics whose carriers do not hold the same. */
   #apart(): string[] {
     const held = new Map<string, Map<string, string[]>>()
-    for (const { peer, topics } of this.#evidence.sights.values())
+    for (const { peer, topics } of this.#honest().values())
       for (const { name, held: how, records } of topics) {
         if (how !== 'carry') continue
         const what = `${records} records`

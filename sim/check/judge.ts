@@ -63,23 +63,32 @@ export function isStored(publication: Publication): boolean {
  * Story 1: a copy is counted when its holder says so; when the holder loses its disk while the word is on its way, the count is
  * already wrong as it is given. So losses count from the call of `publish` on.
  */
-export function mayBeLost(history: History, { at, outcome }: Publication): boolean {
+export function mayBeLost({ plan, history }: Evidence, { at, outcome }: Publication): boolean {
   const copies = outcome?.type === 'confirmed' || outcome?.type === 'stored' ? outcome.copies : 0
-  const losers = new Set<string>()
+  // Story 2: who sends wrong bytes may say that it has a record and never hand it out.
+  const losers = new Set(plan.workload.hostile)
   for (const note of history.peerNotes) if (note.what === 'lost' && note.at >= at) losers.add(note.peer)
   return losers.size > copies
 }
 
+/** Whether a peer sends what it should: of the others nothing is asked but that they harm nobody. */
+export function isHonest({ workload }: Plan, peer: string): boolean {
+  return !workload.hostile.includes(peer)
+}
+
 /** What must be readable in the end: all that is stored but for what was lost with its disks, and what any fresh reader has seen. */
-export function expected(history: History): Map<string, Set<number>> {
+export function expected(evidence: Evidence): Map<string, Set<number>> {
+  const { plan, history } = evidence
   const byTopic = new Map<string, Set<number>>()
   const add = (topic: string, id: number) => {
     const ids = byTopic.get(topic) ?? new Set<number>()
     byTopic.set(topic, ids.add(id))
   }
   for (const publication of history.publications)
-    if (isStored(publication) && !mayBeLost(history, publication)) add(publication.topic, publication.id)
-  for (const reading of history.readings) if (reading.fresh) for (const id of reading.got.keys()) add(reading.topic, id)
+    if (isStored(publication) && isHonest(plan, publication.peer) && !mayBeLost(evidence, publication))
+      add(publication.topic, publication.id)
+  for (const reading of history.readings)
+    if (reading.fresh && isHonest(plan, reading.peer)) for (const id of reading.got.keys()) add(reading.topic, id)
   return byTopic
 }
 

@@ -63,6 +63,8 @@ export class SimNetwork {
   peakInFlight = 0
   /** Sees all that arrives, in the moment it does. */
   onArrive: ((from: string, to: string, bytes: Uint8Array) => void) | undefined
+  /** May change what is sent in place: what a peer that cannot be trusted sends. */
+  onSend: ((from: string, to: string, bytes: Uint8Array) => void) | undefined
   readonly #listening = new Map<string, Listening>()
   readonly #ends = new Set<End>()
   #cut: (from: string, to: string) => boolean = () => false
@@ -262,6 +264,7 @@ class End extends AbstractMultiaddrConnection {
   sendData(data: Uint8ArrayList): { sentBytes: number; canSendMore: boolean } {
     const bytes = data.slice()
     const { time } = this.#network
+    this.#network.onSend?.(this.from, this.to, bytes)
     const { bytesPerSecond } = this.#network.qualityOf(this.from, this.to)
     this.#network.bytes += bytes.length
     this.#inFlight += bytes.length
