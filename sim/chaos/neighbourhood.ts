@@ -15,7 +15,7 @@ import { until } from './until.ts'
 
 const main = join(import.meta.dirname, `../../cli/main${extname(import.meta.url)}`)
 /** A process that takes longer to say `ready` has hung. */
-const readyMs = 20_000
+const readyMs = 40_000
 const tokenInMemory = 'neighbours'
 
 /** What a run gives: where things may lie, and what is undone in the end. */
@@ -125,7 +125,9 @@ export class Neighbourhood {
     running.ended.then((result) => {
       gone = result
     })
-    await until(() => events.length > 0 || gone, readyMs, `peer ${name} says ready`)
+    await until(() => events.length > 0 || gone, readyMs).catch(() => {
+      throw new Error(`peer ${name} did not say ready within ${readyMs} ms: ${running.errors()}`)
+    })
     if (gone) throw new Error(`peer ${name} ended with ${gone.code}: ${gone.stderr}`)
     const [ready] = events as unknown as [{ id: string; addresses: string[]; api: string; event: string }]
     if (ready.event !== 'ready') throw new Error(`peer ${name} began with ${JSON.stringify(ready)}`)
