@@ -9,14 +9,8 @@
  * and after whatever it is run. Only one run at a time in a process.
  */
 
-import { ConfirmedLoss } from './check/g1.ts'
-import { DeliveredOnce } from './check/g2.ts'
-import { FeedOrder } from './check/g3.ts'
-import { Convergence } from './check/g4.ts'
-import { Bounded } from './check/g5.ts'
-import { Authentic } from './check/g6.ts'
-import { Repaired } from './check/g8.ts'
-import { type Evidence, isHonest, type Judge, type PromiseName, type Sight, type Violation } from './check/judge.ts'
+import { Court } from './check/court.ts'
+import type { Evidence, Sight, Violation } from './check/judge.ts'
 import { Copies } from './copies.ts'
 import { Faults } from './fault/faults.ts'
 import { Fleet } from './fleet.ts'
@@ -69,9 +63,6 @@ export interface RunOptions {
 
 const sampleMs = 1_000
 const downMs = 1_000
-const lookMs = 500
-/** Looks without anything pending, one after the other, that end a run. */
-const quietLooks = 3
 const uncaughtMax = 10
 
 export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<RunResult> {
@@ -97,11 +88,9 @@ class Run {
   readonly #workload: Workload
   readonly #faults: Faults
   readonly #evidence: Evidence
-  readonly #judges: [PromiseName, Judge][]
-  readonly #confirmedLoss: ConfirmedLoss
+  readonly #court: Court
   readonly #copies = new Copies()
   readonly #samples: Sample[] = []
-  #violations: Violation[] = []
   #ended = false
 
   constructor(plan: Plan, options: RunOptions) {
@@ -113,16 +102,7 @@ class Run {
     this.#workload = new Workload(this.#fleet, plan)
     this.#faults = new Faults(this.#fleet, plan)
     this.#evidence = { plan, history: this.#history, sights: new Map(), files: new Map(), peakInFlight: 0 }
-    this.#confirmedLoss = new ConfirmedLoss(this.#evidence)
-    this.#judges = [
-      ['G1', this.#confirmedLoss],
-      ['G2', new DeliveredOnce(this.#evidence)],
-      ['G3', new FeedOrder(this.#evidence)],
-      ['G4', new Convergence(this.#evidence)],
-      ['G5', new Bounded(this.#evidence)],
-      ['G6', new Authentic(this.#evidence)],
-      ['G8', new Repaired(this.#evidence)],
-    ]
+    this.#court = new Court(this.#evidence)
     this.world.network.onArrive = (from, to, bytes) => this.#copies.onArrive(from, to, bytes)
     this.#history.onPublish = ({ id, peer }) => this.#copies.onPublish(id, peer)
   }
@@ -141,27 +121,27 @@ class Run {
     behave()
     this.#faults.heal()
     await this.#settle(livenessMs)
-    if (this.#plan.blackout && this.#violations.length === 0) await this.#blackout(livenessMs)
+    if (this.#plan.blackout && this.#court.violations.length === 0) await this.#blackout(livenessMs)
     for (const { name, disk } of this.#fleet.peers) this.#evidence.files.set(name, new Set(disk.paths()))
     this.#evidence.peakInFlight = world.network.peakInFlight
     this.#options.onEvidence?.(this.#evidence, world)
-    for (const [, judge] of this.#judges) this.#violations.push(...judge.verdict())
+    this.#court.close()
     this.#ended = true
   }
 
   onUncaught(error: unknown): void {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    if (this.#violations.length < uncaughtMax)
-      this.#violations.push({ promise: 'crash', at: this.world.time.elapsed(), text, ids: [] })
+    if (this.#court.violations.length < uncaughtMax)
+      this.#court.violations.push({ promise: 'crash', at: this.world.time.elapsed(), text, ids: [] })
   }
 
   result(realMs: number): RunResult {
-    const lost = this.#confirmedLoss.lost().length
+    const lost = this.#court.lost
     const names = this.#plan.peers.map(({ name }) => name)
     return {
       seed: this.#plan.seed,
-      ok: this.#violations.length === 0,
-      violations: this.#violations,
+      ok: this.#court.violations.length === 0,
+      violations: this.#court.violations,
       trace: this.world.trace.digest(),
       virtualMs: this.world.time.elapsed(),
       realMs,
@@ -184,42 +164,15 @@ class Run {
     await this.#settle(livenessMs)
   }
 
-  /** Ends when nothing has been pending a few looks in a row; what still is when time is up is a violation. */
   async #settle(livenessMs: number): Promise<void> {
     const { world } = this
-    const end = world.time.now() + livenessMs
-    const reading = new Set<string>()
-    let quiet = 0
-    for (;;) {
-      await world.sleep(lookMs)
-      await this.#look()
-      // Once all carriers agree, or halfway to the end all the same, fresh readers see what there is.
-      const agreed = this.#pendingOf('G4').length === 0
-      if (agreed || world.time.now() > end - livenessMs / 2) this.#readEverything(reading)
-      const pending =
-        reading.size > 0 || this.#history.publications.length === 0
-          ? this.#pending()
-          : [['G4', 'not read yet'] as const]
-      quiet = pending.length === 0 ? quiet + 1 : 0
-      if (quiet >= quietLooks) return
-      if (world.time.now() < end) continue
-      for (const [promise, text] of pending)
-        this.#violations.push({
-          promise,
-          at: world.time.elapsed(),
-          text: `after ${livenessMs} ms without faults: ${text}`,
-          ids: [],
-        })
-      return
+    const hearing = {
+      elapsed: () => world.time.elapsed(),
+      sleep: (ms: number) => world.sleep(ms),
+      look: () => this.#look(),
+      readAll: (peer: string, topic: string) => this.#workload.readAll(peer, topic),
     }
-  }
-
-  #pending(): (readonly [PromiseName, string])[] {
-    return this.#judges.flatMap(([promise, judge]) => judge.pending().map((text) => [promise, text] as const))
-  }
-
-  #pendingOf(promise: PromiseName): string[] {
-    return this.#judges.flatMap(([name, judge]) => (name === promise ? judge.pending() : []))
+    await this.#court.hear(hearing, livenessMs)
   }
 
   async #look(): Promise<void> {
@@ -231,21 +184,6 @@ class Run {
       const [topics, friends] = await simPeer.within(() => Promise.all([peer.topics(), peer.friends()]))
       const sight: Sight = { peer: simPeer.name, id: peer.id, friends: friends.length, topics, timers: simPeer.timers }
       sights.set(simPeer.name, sight)
-    }
-  }
-
-  /** A fresh reader on carriers of each topic, and on one peer that does not carry it. */
-  #readEverything(reading: Set<string>): void {
-    const most = this.#plan.freshReaders ?? Number.POSITIVE_INFINITY
-    const topics = new Set(this.#history.publications.map(({ topic }) => topic))
-    for (const topic of topics) {
-      if (reading.has(topic)) continue
-      reading.add(topic)
-      const carries = (sight: Sight) => sight.topics.some(({ name, held }) => name === topic && held === 'carry')
-      const sights = [...this.#evidence.sights.values()].filter(({ peer }) => isHonest(this.#plan, peer))
-      const stranger = sights.find((sight) => !carries(sight))
-      for (const { peer } of sights.filter(carries).slice(0, most)) this.#workload.readAll(peer, topic)
-      if (stranger !== undefined) this.#workload.readAll(stranger.peer, topic)
     }
   }
 

@@ -1,0 +1,65 @@
+/**
+ * One run of a peer's process, as its applications see it. They live in this process and end with that one: what they had asked of
+ * it is never answered, and what they would have done later is not done, exactly as if they had been inside.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Peer, Topic, TopicOptions } from '../../node/index.ts'
+import { subscriptionWith } from '../story/outside.ts'
+import type { StagePeer } from '../workload/stage.ts'
+
+/** A connection may be seen to break before the process is known to have ended. */
+const graceMs = 500
+
+const current = new AsyncLocalStorage<Life>()
+
+export class Life implements StagePeer {
+  readonly name: string
+  readonly peer: Pick<Peer, 'id' | 'topic'>
+  over = false
+
+  constructor(name: string, client: Peer) {
+    this.name = name
+    this.peer = {
+      id: client.id,
+      topic: <T>(topic: string, options?: TopicOptions): Topic<T> => {
+        const inside = client.topic<T>(topic, options)
+        const ask = <R>(act: () => Promise<R>) => this.#ask(act)
+        return {
+          name: inside.name,
+          publish: (value, settings) => ask(() => inside.publish(value, settings)),
+          publishMany: (values, settings) => ask(() => inside.publishMany(values, settings)),
+          subscribe: (settings) => subscriptionWith(ask, inside.subscribe(settings)),
+        }
+      },
+    }
+  }
+
+  within<T>(act: () => T): T {
+    return current.run(this, act)
+  }
+
+  #ask<R>(act: () => Promise<R>): Promise<R> {
+    return new Promise((resolve, reject) => {
+      act().then(
+        (value) => {
+          if (!this.over) resolve(value)
+        },
+        async (error) => {
+          await wait(graceMs)
+          if (!this.over) reject(error)
+        },
+      )
+    })
+  }
+}
+
+/** Of a process that has ended meanwhile, never resolves. */
+export function sleep(ms: number): Promise<void> {
+  const life = current.getStore()
+  return new Promise((resolve) => {
+    setTimeout(() => {
+      if (!life?.over) resolve()
+    }, ms)
+  })
+}
