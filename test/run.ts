@@ -29,7 +29,7 @@ const atOnce = 2
 const fileMsMax = process.env.GRAPEVINE_SOAK ? 2_400_000 : 300_000
 
 /** Started first, so that the end of the run does not wait for them alone. */
-const longest = ['test/process/', 'test/cli/command', 'test/pack', 'test/peer/', 'test/readme']
+const longest = ['test/process/', 'test/sim/run', 'test/cli/command', 'test/pack', 'test/peer/', 'test/readme']
 
 const checks: Job[] = [
   check('types', 'node_modules/typescript/bin/tsc', ['--noEmit']),

@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs'
+import * as assert from 'uvu/assert'
+import { drawPlan, type Plan, runMany, runPlan } from '../../sim/index.ts'
+import { suite } from '../helper/suite.ts'
+
+const test = suite('sim')
+
+/** Plans that once failed, with what was wrong. */
+const regressions: { story: string; plan: Plan }[] = JSON.parse(
+  readFileSync(new URL('../../sim/regression.json', import.meta.url), 'utf8'),
+)
+
+test('the same seed is the same plan, and a plan is plain JSON', () => {
+  for (let seed = 0; seed < 50; seed++) {
+    const plan = drawPlan(seed)
+    assert.equal(JSON.parse(JSON.stringify(plan)), plan)
+    assert.equal(drawPlan(seed), plan)
+    assert.ok(plan.peers.length >= 3 && plan.peers.length <= 20)
+  }
+  assert.not.equal(drawPlan(1), drawPlan(2))
+})
+
+test('a wish is granted, and changes nothing else', () => {
+  const plan = drawPlan(3, { peers: 7, seconds: 20, faults: ['kill'], workload: ['pubsub'] })
+  assert.is(plan.peers.length, 7)
+  assert.is(plan.safetyMs, 20_000)
+  assert.equal([...new Set(plan.timeline.map(({ kind }) => kind))], ['kill'])
+  assert.equal(plan.workload.kinds, ['pubsub'])
+  assert.equal(drawPlan(3, { faults: 'none' }).timeline, [])
+  assert.equal(drawPlan(3, { faults: 'none' }).workload, drawPlan(3).workload)
+})
+
+test(
+  'the same seed gives the same trace, in this process, again in it, and in another',
+  async () => {
+    const wish = { peers: 4, seconds: 10 }
+    const plan = drawPlan(8, wish)
+    const first = await runPlan(plan)
+    await runPlan(drawPlan(9, { peers: 3, seconds: 5 }))
+    const again = await runPlan(plan)
+    const [elsewhere] = await runMany([{ seed: 8, wish }])
+    assert.is(again.trace, first.trace)
+    assert.is(elsewhere !== undefined && 'trace' in elsewhere && elsewhere.trace, first.trace)
+    const { realMs, stats, ...rest } = first
+    const { realMs: _, stats: statsAgain, ...restAgain } = again
+    assert.equal(restAgain, rest)
+    assert.equal({ ...statsAgain, memoryBytes: 0 }, { ...stats, memoryBytes: 0 })
+  },
+  { deadlineMs: 120_000 },
+)
+
+test(
+  'fifty seeds, all faults: no violation',
+  async () => {
+    const tasks = Array.from({ length: 50 }, (_, seed) => ({ seed, wish: { peers: 3 + (seed % 3), seconds: 10 } }))
+    const failed = (await runMany(tasks)).filter(({ ok }) => !ok)
+    assert.equal(failed, [])
+  },
+  { deadlineMs: 280_000 },
+)
+
+test(
+  'what once failed does not fail again',
+  async () => {
+    const failed = (await runMany(regressions.map(({ plan }) => ({ plan })))).filter(({ ok }) => !ok)
+    assert.equal(failed, [])
+  },
+  { deadlineMs: 200_000 },
+)
+
+test.run()
