@@ -46,7 +46,7 @@ export interface Judge {
 }
 
 /** Not one violation for each of a thousand records. */
-export const namedMax = 5
+const namedMax = 5
 
 export function some<T>(items: readonly T[], text: (item: T) => string): string[] {
   const named = items.slice(0, namedMax).map(text)

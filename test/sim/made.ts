@@ -4,7 +4,7 @@ import type { Evidence, Sight } from '../../sim/check/judge.ts'
 import { History, type Publication, type Reading } from '../../sim/history.ts'
 import type { Plan } from '../../sim/plan.ts'
 
-export const feed = 'f'.repeat(32) as FeedId
+const feed = 'f'.repeat(32) as FeedId
 const publisher = '12D3KooWa' as PeerId
 
 const plan: Plan = {
