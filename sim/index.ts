@@ -1,11 +1,15 @@
 /** `grapevine/sim`: simulated peers for the tests of programs that use Grapevine. */
 
 export { type BatchOptions, type RunFailure, runMany } from './batch.ts'
+export { type RealKind, realKinds } from './chaos/faults.ts'
+export { type RealRunOptions, runReal } from './chaos/run.ts'
 export type { PromiseName, Violation } from './check/judge.ts'
 export { drawPlan } from './draw.ts'
 export * from './plan.ts'
+export { reportHtml } from './report/report.ts'
 export { revision } from './revision.ts'
 export { type RunOptions, type RunResult, runPlan } from './run.ts'
+export { loadScenario, type Scenario, ScenarioError } from './scenario/scenario.ts'
 export { shrink } from './shrink.ts'
 export type { Stats } from './stats.ts'
 export { ProcessDied, type Program, SimulatedPeer } from './story/peer.ts'

@@ -1,10 +1,13 @@
-/** `grapevine sim`: peers in virtual time under faults drawn from a seed, judged by what Grapevine promises. */
+/** `grapevine sim`: peers in virtual time, or as real processes, under faults drawn from a seed, judged by what Grapevine promises. */
 import { randomInt } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
 import { SingleBar } from 'cli-progress'
-import { type Command, InvalidArgumentError } from 'commander'
-import type { FaultKind, RunFailure, RunResult, Stats, Violation, Wish, WorkloadKind } from '../../sim/index.ts'
+import { type Command, Option } from 'commander'
+import { GrapevineError } from '../../node/index.ts'
+import type { FaultKind, Plan, RunResult, Scenario, Violation, Wish, WorkloadKind } from '../../sim/index.ts'
 import { atLeastOne, count } from '../argument.ts'
-import { byteText, paint, table, tell, write, writeJson } from '../output.ts'
+import { paint, tell, write, writeJson } from '../output.ts'
+import { jsonOf, type Outcome, tableOf } from '../sim-table.ts'
 import { stopAsked } from '../stop.ts'
 
 interface SimOptions {
@@ -15,68 +18,159 @@ interface SimOptions {
   jobs?: number
   faults?: string
   workload?: string
+  scenario?: string
+  real?: boolean
+  report?: string
   shrink?: boolean
   json?: boolean
 }
 
-type Outcome = RunResult | RunFailure
-
 const seedMax = 2 ** 31
+/** Processes share the cores with each other, and real seconds are dear. */
+const realPeers = 8
+const realWorkload: WorkloadKind[] = ['pubsub', 'durable']
 
 export function addSim(program: Command): void {
   program
     .command('sim')
     .description('Simulate peers under faults and judge what becomes of their promises.')
-    .option('--peers <n>', 'how many (default: 3 to 20, drawn from the seed)', atLeastOne)
-    .option('--seconds <s>', 'virtual seconds under faults (default: 60)', atLeastOne)
+    .option('--peers <n>', `how many (default: 3 to 20, drawn from the seed; with --real ${realPeers})`, atLeastOne)
+    .option('--seconds <s>', 'seconds under faults, virtual ones unless --real (default: 60)', atLeastOne)
     .option('--seed <n>', 'the first seed (default: any)', count)
     .option('--runs <k>', 'so many seeds in a row', atLeastOne, 1)
     .option('--jobs <n>', 'runs at a time (default: one for each core)', atLeastOne)
     .option('--faults <list>', 'kinds of faults, or none (default: drawn from the seed)')
     .option('--workload <list>', 'kinds of workload (default: drawn from the seed)')
-    .option('--shrink', 'search for a smaller run that fails as well')
+    .addOption(
+      new Option('--scenario <file>', 'a run written as YAML; the simulator has examples in sim/scenario').conflicts([
+        'peers',
+        'seconds',
+        'faults',
+        'workload',
+      ]),
+    )
+    .option('--real', 'with real processes over TCP: SIGKILL, SIGSTOP, cut links, harmed files, full disks')
+    .option('--report <file>', 'write an HTML report on the run (of several, on the first that failed)')
+    .addOption(new Option('--shrink', 'search for a smaller run that fails as well').conflicts('real'))
     .option('--json', 'one JSON object')
     .action(sim)
 }
 
 async function sim(options: SimOptions): Promise<void> {
-  const { runMany } = await import('../../sim/index.ts')
-  const wish = await wishOf(options)
-  const first = options.seed ?? randomInt(seedMax)
-  const tasks = Array.from({ length: options.runs }, (_, at) => ({ seed: first + at, wish }))
-  const bar = options.json || !process.stderr.isTTY ? undefined : progressBar(tasks.length)
-  const results = await runMany(tasks, {
-    ...(options.jobs === undefined ? {} : { jobs: options.jobs }),
-    signal: stopAsked(),
-    onProgress: (done) => bar?.update(Math.round(done * 100) / 100),
-  })
+  const scenario = options.scenario === undefined ? undefined : await scenarioIn(options.scenario)
+  const plans = await plansOf(options, scenario)
+  const bar = options.json || !process.stderr.isTTY ? undefined : progressBar(plans.length)
+  const onProgress = (done: number) => bar?.update(Math.round(done * 100) / 100)
+  const results = options.real ? await runProcesses(plans, onProgress) : await runWorlds(plans, options, onProgress)
   bar?.stop()
   results.sort((a, b) => a.seed - b.seed)
+  for (const outcome of results) if (!('failure' in outcome)) expect(outcome, scenario)
   const failed = results.filter(({ ok }) => !ok)
-  const commit = failed.length > 0 ? await commitOf() : ''
+  const { revision } = await import('../../sim/index.ts')
+  const commit = failed.length > 0 || options.report !== undefined ? await revision() : ''
   if (options.json) await writeJson(jsonOf(results))
   else await write(tableOf(results))
+  if (options.report !== undefined) await report(options.report, results, { commit, options, scenario })
   for (const outcome of failed) tellFailure(outcome, commit, options)
   if (failed.length === 0) return
   process.exitCode = 1
-  if (options.shrink) await shrinkFirst(failed[0] as Outcome, wish)
+  const [first] = failed
+  if (options.shrink && first) await shrinkFirst(plans.find(({ seed }) => seed === first.seed) as Plan)
 }
 
-async function wishOf({ peers, seconds, faults, workload }: SimOptions): Promise<Wish> {
-  const { faultKinds, workloadKinds } = await import('../../sim/index.ts')
-  return {
-    ...(peers === undefined ? {} : { peers }),
-    ...(seconds === undefined ? {} : { seconds }),
-    ...(faults === undefined ? {} : { faults: faults === 'none' ? 'none' : listOf<FaultKind>(faults, faultKinds) }),
-    ...(workload === undefined ? {} : { workload: listOf<WorkloadKind>(workload, workloadKinds) }),
+async function scenarioIn(file: string): Promise<Scenario> {
+  const { loadScenario, ScenarioError } = await import('../../sim/index.ts')
+  try {
+    return loadScenario(file)
+  } catch (error) {
+    if (error instanceof ScenarioError) throw new GrapevineError('InvalidOption', error.message, { option: 'scenario' })
+    throw error
   }
 }
 
-function listOf<T extends string>(text: string, known: readonly T[]): T[] {
+/** One for each run, of seeds in a row. */
+async function plansOf(options: SimOptions, scenario: Scenario | undefined): Promise<Plan[]> {
+  const { drawPlan } = await import('../../sim/index.ts')
+  const first = options.seed ?? scenario?.plan.seed ?? randomInt(seedMax)
+  const wish = scenario === undefined ? await wishOf(options) : {}
+  return Array.from({ length: options.runs }, (_, at) =>
+    scenario === undefined ? drawPlan(first + at, wish) : { ...scenario.plan, seed: first + at },
+  )
+}
+
+async function runWorlds(plans: Plan[], { jobs }: SimOptions, onProgress: (done: number) => void): Promise<Outcome[]> {
+  const { runMany } = await import('../../sim/index.ts')
+  const tasks = plans.map((plan) => ({ plan }))
+  return runMany(tasks, { ...(jobs === undefined ? {} : { jobs }), signal: stopAsked(), onProgress })
+}
+
+/** One after the other: each is many processes. */
+async function runProcesses(plans: Plan[], onProgress: (done: number) => void): Promise<Outcome[]> {
+  const { runReal } = await import('../../sim/index.ts')
+  const stop = stopAsked()
+  const results: Outcome[] = []
+  for (const plan of plans) {
+    if (stop.aborted) break
+    const running = runReal(plan, { onProgress: (share) => onProgress(results.length + share), signal: stop })
+    results.push(await running.catch((error) => ({ seed: plan.seed, ok: false as const, failure: String(error) })))
+    onProgress(results.length)
+  }
+  return results
+}
+
+/** What a scenario expects beyond the promises. */
+function expect(result: RunResult, scenario: Scenario | undefined): void {
+  const unmet = scenario?.judge(result.stats, result.virtualMs) ?? []
+  result.violations.push(...unmet)
+  result.ok &&= unmet.length === 0
+}
+
+interface Reported {
+  commit: string
+  options: SimOptions
+  scenario: Scenario | undefined
+}
+
+async function report(file: string, results: Outcome[], { commit, options, scenario }: Reported): Promise<void> {
+  const done = results.filter((outcome): outcome is RunResult => 'stats' in outcome)
+  const shown = done.find(({ ok }) => !ok) ?? done[0]
+  if (shown === undefined) return tell('no run came to its end, so there is nothing to report')
+  const { reportHtml } = await import('../../sim/index.ts')
+  const others = results.map(({ seed, ok }) => ({ seed, ok }))
+  const about = scenario === undefined ? {} : { about: scenario.about }
+  await writeFile(file, reportHtml(shown, { commit, again: againOf(shown.seed, options), others, ...about }))
+  tell(`report on seed ${shown.seed}: ${file}`)
+}
+
+async function wishOf({ peers, seconds, faults, workload, real }: SimOptions): Promise<Wish> {
+  const { faultKinds, realKinds, workloadKinds } = await import('../../sim/index.ts')
+  const kinds: readonly FaultKind[] = real ? realKinds : faultKinds
+  // What cuts links is called so on the command line of chaos runs.
+  const named = faults?.replace(/\bcut\b/g, 'partition')
+  const wanted =
+    named === undefined ? (real ? kinds : undefined) : named === 'none' ? 'none' : listOf('faults', named, kinds)
+  const size = peers ?? (real ? realPeers : undefined)
+  return {
+    ...(size === undefined ? {} : { peers: size }),
+    ...(seconds === undefined ? {} : { seconds }),
+    ...(wanted === undefined ? {} : { faults: wanted }),
+    ...(workload === undefined
+      ? real
+        ? { workload: realWorkload }
+        : {}
+      : { workload: listOf('workload', workload, workloadKinds) }),
+  }
+}
+
+function listOf<T extends string>(option: string, text: string, known: readonly T[]): T[] {
   return text.split(',').map((word) => {
     const found = known.find((each) => each === word.trim())
     if (found === undefined)
-      throw new InvalidArgumentError(`There is no ${word.trim()}: take some of ${known.join(', ')}.`)
+      throw new GrapevineError(
+        'InvalidOption',
+        `--${option}: there is no ${word.trim()}: take some of ${known.join(', ')}`,
+        { option },
+      )
     return found
   })
 }
@@ -91,127 +185,29 @@ function progressBar(total: number): SingleBar {
   return bar
 }
 
-function jsonOf(results: Outcome[]): unknown {
-  const plain = results.map((outcome) => {
-    if ('failure' in outcome) return { ...outcome, violations: [], trace: null }
-    const { timeline, ...rest } = outcome
-    return rest
-  })
-  return plain.length === 1
-    ? plain[0]
-    : { runs: plain.length, failed: plain.filter(({ ok }) => !ok).length, results: plain }
-}
-
-const ms = (value: number) => `${Math.round(value)} ms`
-
-/** Of one run every figure, of many a line each. */
-function tableOf(results: Outcome[]): string {
-  const [only] = results
-  if (results.length === 1 && only !== undefined && !('failure' in only))
-    return table(['RUN', String(only.seed)], figuresOf(only))
-  const head = [
-    'SEED',
-    '',
-    'PEERS',
-    'CONFIRMED',
-    'DELIVERED',
-    'LOST',
-    'DUPLICATED',
-    'OUT OF ORDER',
-    'REPAIRED',
-    'COPIES',
-    'P99',
-    'REAL',
-  ]
-  return table(head, [...results.map(lineOf), ...totalOf(results)])
-}
-
-function figuresOf({ stats, virtualMs, realMs, trace, ok }: RunResult): string[][] {
-  const { deliveryMs, hops } = stats
-  return [
-    ['result', ok ? 'ok' : 'VIOLATED'],
-    ['peers', String(stats.peers)],
-    ['faults', String(stats.faults)],
-    ['published', String(stats.published)],
-    ['confirmed', String(stats.confirmed)],
-    ['delivered', String(stats.delivered)],
-    ['lost', String(stats.lost)],
-    ['duplicated', String(stats.duplicated)],
-    ['out of order', String(stats.outOfOrder)],
-    ['repaired', String(stats.repaired)],
-    ['copies of each payload', stats.copiesPerPayload.toFixed(2)],
-    ['delivery p50/p99/max', `${ms(deliveryMs.p50)} / ${ms(deliveryMs.p99)} / ${ms(deliveryMs.max)}`],
-    ['hops p50/p99/max', `${hops.p50} / ${hops.p99} / ${hops.max}`],
-    ['memory', byteText(stats.memoryBytes)],
-    ['virtual / real', `${(virtualMs / 1000).toFixed(1)} s / ${(realMs / 1000).toFixed(1)} s`],
-    ['trace', trace],
-  ]
-}
-
-function lineOf(outcome: Outcome): string[] {
-  if ('failure' in outcome) return [String(outcome.seed), 'FAILED']
-  const { seed, ok, stats, realMs } = outcome
-  return [
-    seed,
-    ok ? 'ok' : 'VIOLATED',
-    ...countsOf(stats),
-    stats.copiesPerPayload.toFixed(2),
-    ms(stats.deliveryMs.p99),
-    `${(realMs / 1000).toFixed(1)} s`,
-  ].map(String)
-}
-
-function totalOf(results: Outcome[]): string[][] {
-  const done = results.filter((outcome): outcome is RunResult => 'stats' in outcome)
-  const sum = (of: (result: RunResult) => number) => done.reduce((total, result) => total + of(result), 0)
-  const counts = [0, 1, 2, 3, 4, 5, 6].map((at) => sum(({ stats }) => countsOf(stats)[at] ?? 0))
-  const bad = results.filter(({ ok }) => !ok).length
-  return [
-    [
-      'total',
-      bad === 0 ? 'ok' : `${bad} BAD`,
-      ...counts.map(String),
-      '',
-      '',
-      `${(sum(({ realMs }) => realMs) / 1000).toFixed(0)} s`,
-    ],
-  ]
-}
-
-const countsOf = ({ peers, confirmed, delivered, lost, duplicated, outOfOrder, repaired }: Stats) => [
-  peers,
-  confirmed,
-  delivered,
-  lost,
-  duplicated,
-  outOfOrder,
-  repaired,
-]
-
-function tellFailure(outcome: Outcome, commit: string, { peers, seconds, faults, workload }: SimOptions): void {
+function tellFailure(outcome: Outcome, commit: string, options: SimOptions): void {
   tell(`${paint('red', `seed ${outcome.seed} at ${commit}:`)}`)
   if ('failure' in outcome) tell(`  ${outcome.failure}`)
   else for (const violation of outcome.violations) tell(`  ${sentenceOf(violation)}`)
-  const given = Object.entries({ peers, seconds, faults, workload }).flatMap(([name, value]) =>
+  tell(`  again: ${paint('cyan', againOf(outcome.seed, options))}`)
+}
+
+/** The one command that does the same again. */
+function againOf(seed: number, { peers, seconds, faults, workload, scenario, real }: SimOptions): string {
+  const given = Object.entries({ scenario, peers, seconds, faults, workload }).flatMap(([name, value]) =>
     value === undefined ? [] : [` --${name} ${value}`],
   )
-  tell(`  again: ${paint('cyan', `grapevine sim --seed ${outcome.seed}${given.join('')}`)}`)
+  return `grapevine sim --seed ${seed}${real ? ' --real' : ''}${given.join('')}`
 }
 
 function sentenceOf({ promise, at, text }: Violation): string {
   return `${paint('bold', promise)} at ${(at / 1000).toFixed(3)} s: ${text}`
 }
 
-/** In a clone its commit, elsewhere the version of the package. */
-async function commitOf(): Promise<string> {
-  const { revision } = await import('../../sim/index.ts')
-  return revision()
-}
-
-async function shrinkFirst(failed: Outcome, wish: Wish): Promise<void> {
-  const { drawPlan, runMany, shrink } = await import('../../sim/index.ts')
+async function shrinkFirst(failed: Plan): Promise<void> {
+  const { runMany, shrink } = await import('../../sim/index.ts')
   tell('looking for a smaller run that fails as well …')
-  const { plan, tried } = await shrink(drawPlan(failed.seed, wish), {
+  const { plan, tried } = await shrink(failed, {
     run: async (candidate) => (await runMany([{ plan: candidate }]))[0] as Outcome,
     onSmaller: ({ peers, timeline, safetyMs }, runs) =>
       tell(`  after ${runs} runs: ${peers.length} peers, ${timeline.length} faults, ${safetyMs / 1000} s`),

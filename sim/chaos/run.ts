@@ -28,6 +28,8 @@ import { Wires } from './wires.ts'
 
 export interface RealRunOptions {
   onProgress?(share: number): void
+  /** Ends the run, and every process of it. */
+  signal?: AbortSignal
 }
 
 const sampleMs = 1_000
@@ -52,7 +54,7 @@ export async function runReal(plan: Plan, options: RealRunOptions = {}): Promise
     undo.push(() => wires.close())
     const run = new RealRun({ ...plan, timeline: plan.timeline.filter(isReal) }, here, wires, options)
     undo.push(() => run.close())
-    return await run.play()
+    return await Promise.race([run.play(), aborted(options.signal)])
   } finally {
     for (const act of undo.reverse()) await act()
   }
@@ -189,6 +191,12 @@ class RealRun {
   #elapsed(): number {
     return this.#begun === undefined ? 0 : performance.now() - this.#begun
   }
+}
+
+function aborted(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) =>
+    signal?.addEventListener('abort', () => reject(new Error('stopped')), { once: true }),
+  )
 }
 
 /** Of a process; zero where the system does not say. */
