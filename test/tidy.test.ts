@@ -169,6 +169,11 @@ test('the pure policies have no clock, randomness, waiting or IO of their own', 
   none(search(paths, [...ambient, ...impure]))
 })
 
+test('what users run from source has no syntax that the oldest supported Node lacks', () => {
+  const paths = sources.filter((path) => /^(node|cli|sim)\//.test(path) && !/^sim\/(bench|mutant)\//.test(path))
+  none(search(paths, [[/^\s*(await )?using \w+ =/, 'try and finally: Node 22 does not know `using`']]))
+})
+
 test('node/ prints nothing', () => {
   const paths = sources.filter((path) => path.startsWith('node/'))
   none(search(paths, [[/\bconsole\.|process\.std(out|err)\b/, 'the log of ports.ts, or an event']]))

@@ -1,7 +1,14 @@
 /** `grapevine up`: runs a peer until it is stopped, and opens the local API that all other commands use. */
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
-import { createPeer, decodeInvite, type PeerEvent, type PeerOptions, startGateway } from '../../node/index.ts'
+import {
+  createPeer,
+  decodeInvite,
+  type Gateway,
+  type PeerEvent,
+  type PeerOptions,
+  startGateway,
+} from '../../node/index.ts'
 import { count, each } from '../argument.ts'
 import { announce, defaultFolder } from '../folder.ts'
 import { addOwnPeerOptions, type PlaceOptions, peerOptionsOf } from '../open.ts'
@@ -56,11 +63,12 @@ async function up(options: UpOptions): Promise<void> {
   // Listened to from here on: a friend may be found before the peer has said that it is ready.
   const events = peer.events()
   let takeBack = async () => {}
+  let gateway: Gateway | undefined
   try {
     // A peer in memory has no folder in which commands would find the token: then whoever starts it may name one.
     const token = process.env.GRAPEVINE_TOKEN
     const where = { ...(options.api ? { listen: options.api } : {}), ...(token ? { token } : {}) }
-    await using gateway = await startGateway({ peer, ...where })
+    gateway = await startGateway({ peer, ...where })
     const { id, addresses } = await peer.status()
     const ready = { id, addresses, api: gateway.address, data }
     const mesh = options.mesh ?? options.join?.map((text) => decodeInvite(text)?.secret).find(Boolean)
@@ -71,8 +79,12 @@ async function up(options: UpOptions): Promise<void> {
     await aborted(stop)
     await peer.drain()
   } finally {
-    await peer.close()
-    await takeBack()
+    try {
+      await gateway?.close()
+    } finally {
+      await peer.close()
+      await takeBack()
+    }
   }
 }
 
