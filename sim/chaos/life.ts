@@ -20,23 +20,31 @@ export class Life implements StagePeer {
 
   constructor(name: string, client: Peer) {
     this.name = name
+    // One of each: every one has a connection of its own.
+    const topics = new Map<string, Topic<unknown>>()
     this.peer = {
       id: client.id,
       topic: <T>(topic: string, options?: TopicOptions): Topic<T> => {
-        const inside = client.topic<T>(topic, options)
-        const ask = <R>(act: () => Promise<R>) => this.#ask(act)
-        return {
-          name: inside.name,
-          publish: (value, settings) => ask(() => inside.publish(value, settings)),
-          publishMany: (values, settings) => ask(() => inside.publishMany(values, settings)),
-          subscribe: (settings) => subscriptionWith(ask, inside.subscribe(settings)),
-        }
+        const key = `${topic} ${options?.codec}`
+        const known = topics.get(key) ?? this.#held(client.topic(topic, options))
+        topics.set(key, known)
+        return known as Topic<T>
       },
     }
   }
 
   within<T>(act: () => T): T {
     return current.run(this, act)
+  }
+
+  #held(inside: Topic<unknown>): Topic<unknown> {
+    const ask = <R>(act: () => Promise<R>) => this.#ask(act)
+    return {
+      name: inside.name,
+      publish: (value, settings) => ask(() => inside.publish(value, settings)),
+      publishMany: (values, settings) => ask(() => inside.publishMany(values, settings)),
+      subscribe: (settings) => subscriptionWith(ask, inside.subscribe(settings)),
+    }
   }
 
   #ask<R>(act: () => Promise<R>): Promise<R> {

@@ -1,7 +1,8 @@
 /**
- * G8: damage on a disk is found and told. That it yields nothing wrong the judge of G6 sees; that it is repaired, those of G1, G2 and G4,
+ * G8: damage on a disk is found and told, and only that. That it yields nothing wrong the judge of G6 sees; that it is repaired, those of G1, G2 and G4,
  * whose fresh readers read everything again from the disks after all processes have been started anew.
  */
+import type { PeerEvent } from '../../node/index.ts'
 import type { History, PeerNote } from '../history.ts'
 import { type Evidence, type Judge, some, type Violation } from './judge.ts'
 
@@ -13,6 +14,25 @@ export class Repaired implements Judge {
   }
 
   verdict(): Violation[] {
+    return [...this.#hidden(), ...this.#ownFault()]
+  }
+
+  /** A disk that nobody harmed has nothing damaged on it; a write that a crash tore in two is no damage. */
+  #ownFault(): Violation[] {
+    const { history } = this.#evidence
+    const own = history.told.filter(
+      ({ peer, at, event }) =>
+        event.type === 'damage-found' &&
+        event.kind === 'damaged' &&
+        !history.peerNotes.some((note) => note.peer === peer && note.what === 'lost' && note.at <= at),
+    )
+    return some(own, ({ peer, event }) => {
+      const { file, position } = event as Extract<PeerEvent, { type: 'damage-found' }>
+      return `${peer} found damage in ${file} at ${position}, and nothing had harmed its disk`
+    }).map((text) => ({ promise: 'G8', at: 0, text, ids: [] }))
+  }
+
+  #hidden(): Violation[] {
     const { history, files } = this.#evidence
     const hidden = history.peerNotes.filter(
       ({ peer, file }) => file !== undefined && (files.get(peer)?.has(file) ?? false),
