@@ -20,6 +20,8 @@ interface Request {
   from: number
   next: number
   to: number
+  /** What comes before `from` its friend has removed. */
+  gap: boolean
   /** Body bytes the friend may still send. */
   allowed: number
   /** Body bytes stored of it and not yet given back as budget. */
@@ -134,7 +136,8 @@ export class Fetch {
   }
 
   #onWhole(request: Request, { head, body }: Batch): void {
-    const mayBegin = request.next === request.from
+    // Not because it is the first of a want: what came before may have arrived and been lost on the way to the disk.
+    const mayBegin = request.gap && request.next === request.from
     request.next++
     this.#options.onBatch(request.topic, { head, body }, request.peer, mayBegin)
     this.input({ type: 'progress', id: request.id, seq: head.head.seq })
@@ -144,7 +147,7 @@ export class Fetch {
     const link = this.#options.linkOf(effect.peer)
     switch (effect.type) {
       case 'want': {
-        const { id, peer, topic, feed, from, to } = effect
+        const { id, peer, topic, feed, from, to, gap = false } = effect
         if (link === undefined) {
           this.input({ type: 'lost', peer })
           return
@@ -158,6 +161,7 @@ export class Fetch {
           from,
           next: from,
           to,
+          gap,
           allowed: budget,
           stored: 0,
           partial: undefined,

@@ -29,7 +29,17 @@ export type FetchInput =
   | { type: 'tick' }
 
 export type FetchEffect =
-  | { type: 'want'; id: number; peer: PeerId; topic: TopicName; feed: FeedId; from: number; to: number }
+  | {
+      type: 'want'
+      id: number
+      peer: PeerId
+      topic: TopicName
+      feed: FeedId
+      from: number
+      to: number
+      /** It begins after a gap: who offers most of the feed has removed what comes before `from`. */
+      gap?: true
+    }
   | { type: 'cancel'; id: number; peer: PeerId }
 
 interface Offer {
@@ -255,6 +265,7 @@ export class FetchScheduler {
         feed: missing.feed,
         from: want.from,
         to: want.to,
+        ...(want.from > next && { gap: true as const }),
       })
     }
     this.#forgetComplete(missing)

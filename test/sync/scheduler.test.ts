@@ -32,7 +32,7 @@ const ended = (id: number, reason: 'done' | 'gone' | 'unknown' = 'done', base = 
 function told(effects: FetchEffect[]): string[] {
   return effects.map((effect) =>
     effect.type === 'want'
-      ? `want ${effect.id} ${effect.peer} ${effect.feed} ${effect.from}..${effect.to}`
+      ? `want ${effect.id} ${effect.peer} ${effect.feed} ${effect.from}..${effect.to}${effect.gap ? ' after a gap' : ''}`
       : `cancel ${effect.id} ${effect.peer}`,
   )
 }
@@ -90,9 +90,9 @@ const stories: [name: string, steps: [atMs: number, input: FetchInput, effects: 
     [
       [0, offered(ann, 9), ['want 1 ann f1 1..9']],
       [0, offered(ben, 9, { base: 3 }), []],
-      [gapPatienceMs, ended(1, 'gone', 6), ['want 2 ben f1 3..9']],
+      [gapPatienceMs, ended(1, 'gone', 6), ['want 2 ben f1 3..9 after a gap']],
       [gapPatienceMs, { type: 'lost', peer: ben }, []],
-      [2 * gapPatienceMs, { type: 'tick' }, ['want 3 ann f1 6..9']],
+      [2 * gapPatienceMs, { type: 'tick' }, ['want 3 ann f1 6..9 after a gap']],
     ],
   ],
   [
@@ -101,7 +101,7 @@ const stories: [name: string, steps: [atMs: number, input: FetchInput, effects: 
       [0, offered(ann, 9), ['want 1 ann f1 1..9']],
       [1, ended(1, 'gone', 10), []],
       [2, offered(ann, 12, { base: 10 }), []],
-      [2 + gapPatienceMs, { type: 'tick' }, ['want 2 ann f1 10..12']],
+      [2 + gapPatienceMs, { type: 'tick' }, ['want 2 ann f1 10..12 after a gap']],
     ],
   ],
   [
@@ -116,7 +116,7 @@ const stories: [name: string, steps: [atMs: number, input: FetchInput, effects: 
     [
       [0, offered(ann, 9, { base: 7, held: 3 }), []],
       [0, offered(ben, 9, { base: 6, held: 3 }), []],
-      [gapPatienceMs, { type: 'tick' }, ['want 1 ben f1 6..9']],
+      [gapPatienceMs, { type: 'tick' }, ['want 1 ben f1 6..9 after a gap']],
     ],
   ],
   [
