@@ -79,9 +79,9 @@ drawHistogram('h-hops', data.histograms.hops, 'var(--blue)')
 player()
 
 function header() {
-  $('title').textContent = `Simulation, seed ${data.seed}`
+  $('title').textContent = `${data.trace ? 'Simulation' : 'Chaos run'}, seed ${data.seed}`
   $('subtitle').textContent =
-    `${names.length} peers, ${(data.virtualMs / 1_000).toFixed(0)} virtual seconds, ${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}`
+    `${names.length} peers, ${(data.virtualMs / 1_000).toFixed(0)} ${data.trace ? 'virtual' : 'real'} seconds, ${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}`
   $('about').textContent = data.about ?? ''
   $('verdict').textContent = data.ok
     ? '✓ all promises kept'
@@ -97,7 +97,8 @@ function header() {
     [whole(s.repaired), 'repaired'],
     [msText(s.deliveryMs.p50), 'delivery, half'],
     [msText(s.deliveryMs.p99), 'delivery, 99 %'],
-    [s.copiesPerPayload.toFixed(2), 'copies each'],
+    // Between real processes everything is encrypted: what is copied cannot be counted.
+    ...(data.trace ? [[s.copiesPerPayload.toFixed(2), 'copies each']] : []),
   ]
   for (const [value, label, bad] of tiles) {
     const tile = html('div', '', bad ? 'tile bad' : 'tile')
