@@ -7,7 +7,7 @@
  * 2. Where a print differs from ours, our `frontier` of that topic (with many feeds first 256 `buckets`, then the frontier of those that differ).
  * 3. Whoever is told of batches it lacks sends a `want`; whoever is told of less than it has answers with what it is ahead in.
  * 4. `batch`, `chunk`, `end` answer a want (`serve`), are put together (`fetch`), verified and stored (`ingest`).
- * 5. `stored` tells a feed's author, where it is a friend, that its batches are on our disk: that is what confirms a publish.
+ * 5. `stored` tells a feed's author, where it is a friend or becomes one, that its batches are on our disk: that is what confirms a publish.
  *
  * Promises: a body is asked for from one friend at a time (scheduler, rule 1), only what verifies reaches a log, and
  * every buffer that a friend can fill is bounded. Refuses topics that are not held. Where a topic is held as `own` (published to but
@@ -21,7 +21,7 @@ import type { Host } from '../host/host.ts'
 import { type Link, type Links, links } from '../host/link.ts'
 import { limits } from '../limits.ts'
 import type { Clock, Random, Timer } from '../ports.ts'
-import type { TopicLog } from '../store/topic-log.ts'
+import type { FeedRange, TopicLog } from '../store/topic-log.ts'
 import type { FeedId, PeerId, TopicName } from '../types.ts'
 import { WireError } from '../wire/error.ts'
 import {
@@ -282,7 +282,22 @@ export class Sync {
     }
     this.#friends.set(link.peer, friend)
     this.#tell(friend, [...this.#held.keys()], { ask: true })
+    this.#confirmTo(link)
     this.#wake()
+  }
+
+  /**
+   * Tells an author how much we have of its newest feeds. What came by way of others, before we were linked, it would not hear
+   * of otherwise: where nothing differs, no frontier is sent.
+   */
+  #confirmTo(link: Link): void {
+    for (const [topic, { log }] of this.#held) {
+      let newest: [FeedId, FeedRange] | undefined
+      for (const entry of log.feeds) {
+        if (entry[1].author === link.peer && entry[1].started >= (newest?.[1].started ?? 0)) newest = entry
+      }
+      if (newest !== undefined) link.send(encodeFrame({ type: 'stored', topic, feed: newest[0], seq: newest[1].last }))
+    }
   }
 
   #onClose(link: Link): void {
