@@ -22,7 +22,7 @@ export class Authentic implements Judge {
           ids: [id ?? -1, reading.number],
         })
       }
-    return [...violations.slice(0, 10), ...this.#misplaced()]
+    return [...violations.slice(0, 10), ...this.#misplaced(), ...this.#accused()]
   }
 
   pending(): string[] {
@@ -31,6 +31,22 @@ export class Authentic implements Judge {
 
   #damaged(peer: string, by: number): boolean {
     return this.#evidence.history.peerNotes.some((note) => note.peer === peer && note.what === 'lost' && note.at <= by)
+  }
+
+  /** Where nobody sends wrong bytes, nobody is blamed for it, whatever happens to links, processes and disks. */
+  #accused(): Violation[] {
+    const { plan, history } = this.#evidence
+    if (plan.workload.hostile.length > 0) return []
+    return history.told
+      .flatMap(({ peer, at, event }): Violation[] => {
+        if (event.type !== 'misbehaved' && event.type !== 'fork') return []
+        const text =
+          event.type === 'fork'
+            ? `${peer} tells of a fork in feed ${event.feed} at ${event.seq}`
+            : `${peer} says that ${event.peer} ${event.reason}`
+        return [{ promise: 'G6', at, text: `${text}, and nobody is hostile`, ids: [peer] }]
+      })
+      .slice(0, 10)
   }
 
   /** A record has one place, the one its publisher was told, at whoever reads it. */

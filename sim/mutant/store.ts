@@ -28,12 +28,12 @@ export const storeMutants: Mutant[] = [
     why: 'what did not fit counts as stored',
   },
   {
-    name: 'confirm-what-waited-behind-a-failure',
-    file: 'node/store/commit.ts',
-    find: 'for (const entry of failed) entry.failed(error)',
-    replace: 'for (const entry of failed) if (group.includes(entry)) entry.failed(error); else entry.done()',
-    breaks: 'G1',
-    why: 'what waited behind a failed write was thrown away with it',
+    name: 'remember-what-failed',
+    file: 'node/store/log.ts',
+    find: '      () => this.#waiting.clear(),\n',
+    replace: '      () => {},\n',
+    breaks: 'G4',
+    why: 'what a full disk refused counts as being written for ever, and can never be stored again',
   },
   {
     name: 'write-over-the-last-frame',

@@ -1,4 +1,4 @@
-import { globSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { runPlan } from '../../sim/run.ts'
@@ -24,6 +24,12 @@ for (const path of globSync(`${folder}/*.yaml`)) {
     assert.ok(about.length > 20 && plan.peers.length > 3 && plan.workload.publishers.length > 0)
   })
 }
+
+test('the example in the README is right', () => {
+  const readme = readFileSync(join(folder, '../../README.md'), 'utf8')
+  const [, text = ''] = /```yaml\n(.*?)```/s.exec(readme) ?? []
+  assert.is(parseScenario(text).plan.timeline.length, 2)
+})
 
 test('a scenario becomes a plan: groups, quantities, one event for each peer of a list', () => {
   const { plan } = parseScenario(`
