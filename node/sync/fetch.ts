@@ -136,7 +136,7 @@ export class Fetch {
   }
 
   #onWhole(request: Request, { head, body }: Batch): void {
-    // Not because it is the first of a want: what came before may have arrived and been lost on the way to the disk.
+    // Not because it is the first of a want: the want before it may have come to nothing, where its friend's disk is damaged.
     const mayBegin = request.gap && request.next === request.from
     request.next++
     this.#options.onBatch(request.topic, { head, body }, request.peer, mayBegin)

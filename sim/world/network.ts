@@ -246,8 +246,10 @@ class End extends AbstractMultiaddrConnection {
   #inFlight = 0
   /** What was sent in this very moment and may take more along, as a kernel sends what waits in one segment. */
   #segment: { at: number; pieces: Uint8Array[]; bytes: number } | undefined
-  /** Arrivals that a cut holds back. */
-  #held: (() => void)[] = []
+  /** What is under way, in the order it was sent and will arrive, whatever holds it up. */
+  #underWay: (() => void)[] = []
+  /** So many of them would be there but for a cut. */
+  #held = 0
   #heldSince = 0
   /** The other end lost its power: nothing is sent or heard any more. */
   #silent = false
@@ -313,7 +315,7 @@ class End extends AbstractMultiaddrConnection {
 
   goSilent(): void {
     this.#silent = true
-    this.#held = []
+    this.#underWay = []
   }
 
   breakNow(): void {
@@ -321,36 +323,40 @@ class End extends AbstractMultiaddrConnection {
   }
 
   onLinkChange(): void {
-    if (this.#held.length === 0 || this.#network.isCut(this.from, this.to)) return
-    const held = this.#held.splice(0)
+    if (this.#held === 0 || this.#network.isCut(this.from, this.to)) return
+    const held = this.#held
+    this.#held = 0
     if (this.#network.time.now() - this.#heldSince > this.#network.resetAfterMs) {
       this.breakNow()
       this.other?.breakNow()
       return
     }
-    for (const act of held) this.#arrive(act)
+    for (let i = 0; i < held; i++) this.#takeTime()
   }
 
   /** In order, after the link's delay, on the other side's account. */
   #arrive(act: () => void): void {
     if (this.#silent) return
+    this.#underWay.push(act)
+    this.#takeTime()
+  }
+
+  /** When it has passed, the first of what is under way is there. */
+  #takeTime(): void {
     const { time } = this.#network
     const due = Math.max(
       this.#lastArrival,
       Math.max(this.#sentAt, time.now()) + this.#network.delay(this.from, this.to),
     )
     this.#lastArrival = due
-    time.as(this.#there, () => time.set(() => this.#onDue(act), due - time.now()))
+    time.as(this.#there, () => time.set(() => this.#onDue(), due - time.now()))
   }
 
-  #onDue(act: () => void): void {
+  #onDue(): void {
     if (this.#silent) return
-    if (this.#held.length > 0 || this.#network.isCut(this.from, this.to)) {
-      if (this.#held.length === 0) this.#heldSince = this.#network.time.now()
-      this.#held.push(act)
-      return
-    }
-    act()
+    if (this.#network.isCut(this.from, this.to)) {
+      if (this.#held++ === 0) this.#heldSince = this.#network.time.now()
+    } else this.#underWay.shift()?.()
   }
 }
 
