@@ -188,6 +188,28 @@ test('G8 sees damage of which nobody told, once the file was opened again', () =
   }
   made.history.told.push({ peer: 'b', at: 1, event })
   assert.equal(textsOf(new Repaired(made.evidence)), [])
+  made.history.told.push({ peer: 'a', at: 1, event })
+  like(textsOf(new Repaired(made.evidence))[0], /a found damage in .* and nothing had harmed its disk/)
+  made.history.told[1] = { peer: 'a', at: 1, event: { ...event, kind: 'torn-end' } }
+  assert.equal(textsOf(new Repaired(made.evidence)), [])
+})
+
+test('G6 sees honest peers blame each other, unless somebody is hostile', () => {
+  const made = new Made()
+  const event = {
+    type: 'misbehaved' as const,
+    peer: 'x' as never,
+    time: 0,
+    reason: 'sent a batch that does not verify',
+  }
+  made.history.told.push({ peer: 'a', at: 1, event })
+  like(
+    textsOf(new Authentic(made.evidence))[0],
+    /a says that x sent a batch that does not verify, and nobody is hostile/,
+  )
+  const { plan } = made.evidence
+  made.evidence.plan = { ...plan, workload: { ...plan.workload, hostile: ['b'] } }
+  assert.equal(textsOf(new Authentic(made.evidence)), [])
 })
 
 test.run()
