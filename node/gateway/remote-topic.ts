@@ -66,6 +66,8 @@ export class RemoteTopic<T> implements Topic<T> {
     const id = this.#ids++
     const answer = Promise.withResolvers<Receipt>()
     this.#pending.set(id, answer)
+    // Whoever waits for the connection hears of its end from there.
+    answer.promise.catch(() => undefined)
     const frame = packOutgoing(
       { id, ...(confirm === undefined ? {} : { confirm }), ...(timeoutMs === undefined ? {} : { timeoutMs }) },
       [record],
@@ -93,7 +95,9 @@ export class RemoteTopic<T> implements Topic<T> {
       this.#channel = undefined
       for (const { reject } of this.#pending.values()) reject(error)
     }
-    const channel = await openChannel(this.#owner.place, '/v1/publish', {
+    // It may be closed before it was ever open.
+    let channel: Channel | undefined
+    const opened = await openChannel(this.#owner.place, '/v1/publish', {
       onText: (text) => {
         const said = parseJson(text, word)
         if (said.type === 'receipt') this.#pending.get(said.id)?.resolve(said.receipt)
@@ -102,10 +106,11 @@ export class RemoteTopic<T> implements Topic<T> {
       },
       onFrame: () => {},
       onClose: () => {
-        this.#owner.release(channel)
+        if (channel !== undefined) this.#owner.release(channel)
         end(lost('the connection to the local API was lost'))
       },
     })
+    channel = opened
     channel.send({ topic: this.name })
     return this.#owner.adopt(channel)
   }

@@ -299,6 +299,13 @@ test('losing the connection rejects what waits on it', async ({ use }) => {
   await until(() => fake.openSubscriptions === 0, 2_000, 'the peer is rid of its readers')
 })
 
+test('publishing on a connection that is gone by then rejects, and does no more', async ({ use }) => {
+  const { gateway, peer } = await pair(use)
+  await gateway.close()
+  assert.is((await thrown(() => peer.topic('a').publish(1))).code, 'ApiFailed')
+  assert.is((await thrown(() => peer.topic('a').publishMany([{ value: 1 }]))).code, 'ApiFailed')
+})
+
 test('events pass from now on', async ({ use }) => {
   const { fake, peer } = await pair(use)
   const left = (time: number): PeerEvent => ({ type: 'friend-left', peer: 'x' as PeerId, time, reason: 'gone' })
