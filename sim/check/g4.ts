@@ -1,5 +1,5 @@
 /** G4: when faults stop, every peer runs, has friends, and all carriers of a topic soon hold the same. */
-import { type Evidence, isHonest, type Judge, type Sight, some, type Violation } from './judge.ts'
+import { type Evidence, isHonest, type Judge, type Sight, some, stranded, type Violation } from './judge.ts'
 
 export class Convergence implements Judge {
   readonly #evidence: Evidence
@@ -30,10 +30,11 @@ export class Convergence implements Judge {
   /** Topics whose carriers do not hold the same. */
   #apart(): string[] {
     const held = new Map<string, Map<string, string[]>>()
+    const left = stranded(this.#evidence)
     for (const { peer, topics } of this.#honest().values())
       for (const { name, held: how, records } of topics) {
         if (how !== 'carry') continue
-        const what = `${records} records`
+        const what = `${records - this.#strandedAt(peer, name, left)} records`
         const variants = held.get(name) ?? new Map<string, string[]>()
         held.set(name, variants.set(what, [...(variants.get(what) ?? []), peer]))
       }
@@ -44,6 +45,14 @@ export class Convergence implements Judge {
       )
       return `carriers of ${topic} differ: ${sides.join('; ')}`
     })
+  }
+
+  #strandedAt(peer: string, topic: string, left: ReadonlySet<number>): number {
+    if (left.size === 0) return 0
+    const reading = this.#evidence.history.readings.findLast(
+      (each) => each.fresh && each.peer === peer && each.topic === topic && each.endedAt === undefined,
+    )
+    return [...(reading?.got.keys() ?? [])].filter((id) => left.has(id)).length
   }
 
   #reason(peer: string): string {

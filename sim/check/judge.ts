@@ -76,9 +76,32 @@ export function isHonest({ workload }: Plan, peer: string): boolean {
   return !workload.hostile.includes(peer)
 }
 
+/**
+ * Story 3: of a feed one batch was on no other disk yet when its publisher was killed and the disk damaged there. What follows it in the feed, never
+ * confirmed either, is whole and yet nobody else can verify it: it stays where it is. Such are the publications that only peers with
+ * damaged disks have, their publisher among them, and that may be lost altogether.
+ */
+export function stranded(evidence: Evidence): Set<number> {
+  const { history } = evidence
+  const damaged = new Map<string, number>()
+  for (const { peer, at, what } of history.peerNotes) if (what === 'lost') damaged.set(peer, at)
+  if (damaged.size === 0) return new Set()
+  const elsewhere = new Set<number>()
+  for (const reading of history.readings)
+    if (reading.fresh && !damaged.has(reading.peer)) for (const id of reading.got.keys()) elsewhere.add(id)
+  const alone = history.publications.filter(
+    (publication) =>
+      !elsewhere.has(publication.id) &&
+      (damaged.get(publication.peer) ?? -1) >= publication.at &&
+      (!isStored(publication) || mayBeLost(evidence, publication)),
+  )
+  return new Set(alone.map(({ id }) => id))
+}
+
 /** What must be readable in the end: all that is stored but for what was lost with its disks, and what any fresh reader has seen. */
 export function expected(evidence: Evidence): Map<string, Set<number>> {
   const { plan, history } = evidence
+  const left = stranded(evidence)
   const byTopic = new Map<string, Set<number>>()
   const add = (topic: string, id: number) => {
     const ids = byTopic.get(topic) ?? new Set<number>()
@@ -88,7 +111,8 @@ export function expected(evidence: Evidence): Map<string, Set<number>> {
     if (isStored(publication) && isHonest(plan, publication.peer) && !mayBeLost(evidence, publication))
       add(publication.topic, publication.id)
   for (const reading of history.readings)
-    if (reading.fresh && isHonest(plan, reading.peer)) for (const id of reading.got.keys()) add(reading.topic, id)
+    if (reading.fresh && isHonest(plan, reading.peer))
+      for (const id of reading.got.keys()) if (!left.has(id)) add(reading.topic, id)
   return byTopic
 }
 

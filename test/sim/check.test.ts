@@ -56,6 +56,25 @@ test('G1 does not excuse a loss by what was lost before the publish', () => {
   assert.is(textsOf(new ConfirmedLoss(made.evidence)).length, 1)
 })
 
+test('what was never confirmed must be everywhere too once it is somewhere, but where only a damaged disk has it', () => {
+  const made = new Made()
+  const publication = made.history.publish({
+    topic: 't',
+    peer: 'a',
+    publisher: 'a' as never,
+    key: undefined,
+    bytes: 20,
+  })
+  const here = made.read({ fresh: true, peer: 'a' })
+  made.read({ fresh: true, peer: 'b' })
+  made.deliver(here, publication.id)
+  assert.equal(new DeliveredOnce(made.evidence).pending(), ['reading 1 (fresh) of t at b lacks 1 records: 0'])
+  made.history.note('b', 'lost')
+  assert.is(new DeliveredOnce(made.evidence).pending().length, 1)
+  made.history.note('a', 'lost')
+  assert.equal(new DeliveredOnce(made.evidence).pending(), [])
+})
+
 test('G2 says which reader lacks which records', () => {
   const made = new Made()
   const live = made.read()
