@@ -43,7 +43,12 @@ export class HeldFeed implements FeedRange {
     this.#start = tip.last + 1
   }
 
+  /** What damage took may come back: friends must not take it for removed, and leave it out for good. */
   get base(): number {
+    return Math.min(this.floor, this.#lowest())
+  }
+
+  #lowest(): number {
     let seq = this.#start
     while (seq <= this.last && this.row(seq) === undefined) seq++
     return seq
@@ -123,7 +128,7 @@ export class HeldFeed implements FeedRange {
     if (!touched) return false
     // What lies below the newest dropped batch is not asked for again, even where a late copy is still held.
     this.floor = Math.max(this.floor, this.#start + dropped)
-    const from = this.base
+    const from = this.#lowest()
     this.missing -= from - this.#start
     this.#rows = this.#rows.slice(from - this.#start)
     this.#start = from

@@ -5,7 +5,7 @@ import type { Batch, SignedHead } from '../wire/head.ts'
 
 /** What is held of a feed. A live view: it changes with the log, but only once that is durable. */
 export interface FeedRange {
-  /** Lowest number held; `last + 1` when retention has dropped them all. */
+  /** Lowest number that retention has left, held or lost to damage; `last + 1` when it has dropped them all. */
   readonly base: number
   readonly last: number
   /** Of head `last`. */
