@@ -31,6 +31,7 @@ class RemotePeer implements Peer, RemoteOwner {
   readonly place: ApiPlace
   readonly #work = new Map<Promise<unknown>, (() => void) | undefined>()
   readonly #open = new Set<{ close(): unknown }>()
+  readonly #topics = new Map<string, Topic<unknown>>()
   #state: 'open' | 'draining' | 'closed' = 'open'
 
   constructor(place: ApiPlace, id: PeerId) {
@@ -39,7 +40,12 @@ class RemotePeer implements Peer, RemoteOwner {
   }
 
   topic<T = unknown>(name: string, options: TopicOptions = {}): Topic<T> {
-    return new RemoteTopic<T>(this, parseTopic(name), codecOf(options.codec))
+    const [topic, codec] = [parseTopic(name), codecOf(options.codec)]
+    const key = `${topic}/${codec.name}`
+    // One for all who ask, since each publishes over a socket of its own.
+    const known = this.#topics.get(key) ?? new RemoteTopic<unknown>(this, topic, codec)
+    this.#topics.set(key, known)
+    return known as Topic<unknown> as Topic<T>
   }
 
   status(): Promise<PeerStatus> {

@@ -134,6 +134,11 @@ test('the largest record goes through, there and back', async ({ use }) => {
   }
 })
 
+test('a program may ask for its topic as often as it publishes', async ({ use }) => {
+  const { peer } = await pair(use)
+  for (let i = 0; i < limits.apiSocketsMax + 10; i++) await peer.topic<number>('orders').publish(i)
+})
+
 test('publishMany sends what it has when its source pauses', async ({ use }) => {
   const { fake, peer } = await pair(use)
   const more = Promise.withResolvers<void>()
