@@ -13,7 +13,8 @@
  * every buffer that a friend can fill is bounded. Refuses topics that are not held. Where a topic is held as `own` (published to but
  * not carried), our feeds are offered and nobody else's fetched.
  *
- * Files: `scheduler` what to fetch from whom (pure), `frontier` comparing (pure), `fetch`, `serve`, `ingest`, `repair`.
+ * Files: `scheduler` what to fetch from whom (pure), `frontier` comparing (pure), `comparison` with one friend, `holdings`, `fetch`,
+ * `serve`, `ingest`, `repair`.
  */
 import type { ForkProof } from '../feed/chain.ts'
 import type { HybridClock } from '../feed/hlc.ts'
@@ -24,22 +25,15 @@ import type { Clock, Random, Timer } from '../ports.ts'
 import type { FeedRange, TopicLog } from '../store/topic-log.ts'
 import type { FeedId, PeerId, TopicName } from '../types.ts'
 import { WireError } from '../wire/error.ts'
-import {
-  decodeFrame,
-  encodeFrame,
-  type Frame,
-  type FrameOf,
-  type FrontierEntry,
-  type TopicPrint,
-} from '../wire/frame.ts'
+import { decodeFrame, encodeFrame, type Frame, type FrontierEntry } from '../wire/frame.ts'
 import type { Batch, SignedHead } from '../wire/head.ts'
+import { Comparison } from './comparison.ts'
 import { Fetch } from './fetch.ts'
-import { bucketPrints, differingBuckets, entriesAhead, entriesOf, printOf, samePrint } from './frontier.ts'
+import { samePrint } from './frontier.ts'
+import { Holdings, type HoldMode } from './holdings.ts'
 import { Ingest } from './ingest.ts'
 import { Repair } from './repair.ts'
 import { WantServer } from './serve.ts'
-
-export type HoldMode = 'carry' | 'own'
 
 export interface SyncEvents {
   /** Batches from elsewhere are on our disk. */
@@ -59,42 +53,17 @@ export interface SyncOptions {
   events: SyncEvents
 }
 
-interface Held {
-  log: TopicLog
-  mode: HoldMode
-  /** Of the log as it is; undefined when it has changed since. */
-  print: Uint8Array | undefined
-  off: () => void
-}
-
-interface FriendState {
+interface Friend {
   link: Link
   server: WantServer
-  /** What it last told of each topic that it holds. */
-  theirs: Map<TopicName, Uint8Array>
-  /** What we last told it. */
-  told: Map<TopicName, Uint8Array>
-  /** When a topic that stays different is compared again. */
-  again: Map<TopicName, number>
-  /** A frontier that comes in several frames. */
-  partial: Map<TopicName, Map<FeedId, number>>
-  /** Our newest question about a topic. */
-  asked: Map<TopicName, { question: number; answered: boolean }>
-  questions: number
-  /** Topics of which it compared buckets, and has yet to say what it is ahead in. */
-  bucketed: Set<TopicName>
+  comparison: Comparison
 }
-
-/** Feeds up to which a frontier is sent whole, without buckets first. */
-const wholeFrontierFeeds = 64
-/** Entries in one frontier frame: about 50 bytes each. */
-const entriesPerFrame = 2_000
 
 export class Sync {
   readonly #options: SyncOptions
   readonly #me: PeerId
-  readonly #held = new Map<TopicName, Held>()
-  readonly #friends = new Map<PeerId, FriendState>()
+  readonly #holdings = new Holdings()
+  readonly #friends = new Map<PeerId, Friend>()
   readonly #fetch: Fetch
   readonly #ingest: Ingest
   readonly #repair: Repair
@@ -115,8 +84,7 @@ export class Sync {
         const held = log.feeds.get(feed)?.last ?? 0
         this.#fetch.input({ type: 'rewound', topic: log.topic, feed, held, ...(blame && { blame }) })
         // What others offered while it was being verified was passed over.
-        if (blame !== undefined)
-          for (const friend of this.#friends.values()) this.#tell(friend, [log.topic], { ask: true })
+        if (blame !== undefined) this.#ask(log.topic)
       },
       onFork: (log, proof) => void this.#onFork(log, proof),
       onSuspect: (log, feed, seq, source) => {
@@ -131,7 +99,7 @@ export class Sync {
       linkOf,
       knownHead: (topic, feed, seq) => this.knownHead(topic, feed, seq),
       onBatch: (topic, batch, source, mayBegin) => {
-        const held = this.#held.get(topic)
+        const held = this.#holdings.get(topic)
         if (held !== undefined) this.#ingest.offer(held.log, { batch, source, mayBegin })
       },
     })
@@ -158,29 +126,14 @@ export class Sync {
 
   /** Takes part for this topic with this log; again with another mode changes the mode. */
   hold(log: TopicLog, mode: HoldMode): void {
-    const { topic } = log
-    const known = this.#held.get(topic)
-    if (known?.mode === mode) return
-    known?.off()
-    const held: Held = { log, mode, print: undefined, off: () => {} }
-    held.off = log.onChange(() => {
-      held.print = undefined
-    })
-    this.#held.set(topic, held)
-    for (const friend of this.#friends.values()) this.#tell(friend, [topic], { ask: true })
+    if (this.#holdings.hold(log, mode)) this.#ask(log.topic)
   }
 
   /** Stops taking part; the log is not touched. */
   release(topic: TopicName): void {
-    this.#held.get(topic)?.off()
-    this.#held.delete(topic)
+    this.#holdings.release(topic)
     this.#fetch.input({ type: 'released', topic })
-    for (const friend of this.#friends.values()) {
-      friend.asked.delete(topic)
-      friend.bucketed.delete(topic)
-      friend.partial.delete(topic)
-      this.#tell(friend, [topic])
-    }
+    for (const { comparison } of this.#friends.values()) comparison.forget(topic)
   }
 
   /** Gossip says that `peer` has this batch. */
@@ -190,7 +143,7 @@ export class Sync {
 
   /** A batch that came inside a gossip message. */
   onInline(peer: PeerId, batch: Batch): void {
-    const held = this.#held.get(batch.head.head.topic)
+    const held = this.#holdings.get(batch.head.head.topic)
     if (held?.mode === 'carry') this.#ingest.offer(held.log, { batch, source: peer, mayBegin: false })
   }
 
@@ -201,16 +154,12 @@ export class Sync {
 
   /** Linked friends that hold the topic. */
   holders(topic: TopicName): PeerId[] {
-    return [...this.#friends].filter(([, friend]) => friend.theirs.has(topic)).map(([peer]) => peer)
+    return this.#friendsWhere((comparison) => comparison.holds(topic))
   }
 
   /** Linked friends whose frontier of the topic was the same as ours when they last told it. */
   level(topic: TopicName): PeerId[] {
-    const mine = this.#printOf(topic)
-    if (mine === undefined) return []
-    return this.holders(topic).filter((peer) =>
-      samePrint(this.#friends.get(peer)?.theirs.get(topic) ?? mine.subarray(1), mine),
-    )
+    return this.#friendsWhere((comparison) => comparison.isLevel(topic))
   }
 
   /** How far each feed of the topic is known to go of which something is missing here. */
@@ -225,10 +174,10 @@ export class Sync {
    * With `level`, also when everything they offered is here.
    */
   async settled(topic: TopicName, timeoutMs: number, level: 'heard' | 'level'): Promise<void> {
-    for (const friend of this.#friends.values()) this.#tell(friend, [topic], { ask: true })
+    this.#ask(topic)
     const asked = [...this.#friends.values()]
     const done = () =>
-      asked.every((friend) => hasAnswered(friend, topic) || !friend.link.open) &&
+      asked.every(({ comparison, link }) => comparison.hasAnswered(topic) || !link.open) &&
       (level === 'heard' || this.targets(topic).size === 0)
     await this.until(done, timeoutMs)
   }
@@ -242,7 +191,7 @@ export class Sync {
     for (const timer of this.#timers) timer.cancel()
     this.#ingest.close()
     await this.#links.close()
-    for (const held of this.#held.values()) held.off()
+    this.#holdings.close()
     this.#wake()
   }
 
@@ -267,21 +216,20 @@ export class Sync {
     for (const check of [...this.#waiters]) check()
   }
 
+  #ask(topic: TopicName): void {
+    for (const { comparison } of this.#friends.values()) comparison.ask([topic])
+  }
+
+  #friendsWhere(holds: (comparison: Comparison) => boolean): PeerId[] {
+    return [...this.#friends].filter(([, { comparison }]) => holds(comparison)).map(([peer]) => peer)
+  }
+
   #onOpen(link: Link): void {
-    const server = new WantServer(link, (topic) => this.#held.get(topic)?.log)
-    const friend: FriendState = {
-      link,
-      server,
-      theirs: new Map(),
-      told: new Map(),
-      again: new Map(),
-      partial: new Map(),
-      asked: new Map(),
-      questions: 0,
-      bucketed: new Set(),
-    }
-    this.#friends.set(link.peer, friend)
-    this.#tell(friend, [...this.#held.keys()], { ask: true })
+    const server = new WantServer(link, (topic) => this.#holdings.get(topic)?.log)
+    const now = () => this.#options.clock.now()
+    const comparison = new Comparison(link, this.#holdings, now, (log, entry) => this.#onEntry(link, log, entry))
+    this.#friends.set(link.peer, { link, server, comparison })
+    comparison.ask(this.#holdings.topics())
     this.#confirmTo(link)
     this.#wake()
   }
@@ -291,12 +239,13 @@ export class Sync {
    * of otherwise: where nothing differs, no frontier is sent.
    */
   #confirmTo(link: Link): void {
-    for (const [topic, { log }] of this.#held) {
+    for (const log of this.#holdings.logs()) {
       let newest: [FeedId, FeedRange] | undefined
       for (const entry of log.feeds) {
         if (entry[1].author === link.peer && entry[1].started >= (newest?.[1].started ?? 0)) newest = entry
       }
-      if (newest !== undefined) link.send(encodeFrame({ type: 'stored', topic, feed: newest[0], seq: newest[1].last }))
+      if (newest !== undefined)
+        link.send(encodeFrame({ type: 'stored', topic: log.topic, feed: newest[0], seq: newest[1].last }))
     }
   }
 
@@ -321,17 +270,19 @@ export class Sync {
     }
   }
 
-  #handle(friend: FriendState, frame: Frame): void {
+  #handle(friend: Friend, frame: Frame): void {
     const { peer } = friend.link
     switch (frame.type) {
       case 'digest':
-        this.#onDigest(friend, frame)
+        friend.comparison.onDigest(frame)
+        this.#wake()
         break
       case 'buckets':
-        this.#onBuckets(friend, frame)
+        friend.comparison.onBuckets(frame)
         break
       case 'frontier':
-        this.#onFrontier(friend, frame)
+        friend.comparison.onFrontier(frame)
+        this.#wake()
         break
       case 'want':
         if (!friend.server.onWant(frame)) this.#options.events.onMisbehaved(peer, 'asks for more than it may at once')
@@ -360,84 +311,15 @@ export class Sync {
     }
   }
 
-  #onDigest(friend: FriendState, frame: FrameOf<'digest'>): void {
-    for (const { topic, held, print } of frame.prints) {
-      const mine = this.#printOf(topic)
-      if (held && friend.theirs.size < limits.topicsMax) friend.theirs.set(topic, print)
-      else friend.theirs.delete(topic)
-      const asked = friend.asked.get(topic)
-      if (frame.answer !== 0) {
-        // It has seen our print and said what follows from it.
-        if (asked?.question === frame.answer) asked.answered = true
-      } else if (mine !== undefined && held && !samePrint(mine, print)) this.#sendFrontier(friend, topic)
-    }
-    const topics = frame.prints.map(({ topic }) => topic)
-    if (frame.ask !== 0) this.#tell(friend, topics, { answer: frame.ask })
-    this.#wake()
-  }
-
-  #sendFrontier(friend: FriendState, topic: TopicName): void {
-    const held = this.#held.get(topic)
-    if (held === undefined) return
-    const { feeds } = held.log
-    if (feeds.size > wholeFrontierFeeds)
-      friend.link.send(encodeFrame({ type: 'buckets', topic, prints: bucketPrints(feeds) }))
-    else this.#sendEntries(friend, topic, noBuckets, entriesOf(feeds, noBuckets), false)
-    friend.again.set(topic, this.#options.clock.now() + 5 * limits.digestMs)
-  }
-
-  #onBuckets(friend: FriendState, frame: FrameOf<'buckets'>): void {
-    const held = this.#held.get(frame.topic)
-    if (held === undefined) return
-    friend.bucketed.add(frame.topic)
-    const differing = differingBuckets(bucketPrints(held.log.feeds), frame.prints)
-    this.#sendEntries(friend, frame.topic, differing, entriesOf(held.log.feeds, differing), false)
-  }
-
-  #sendEntries(
-    friend: FriendState,
-    topic: TopicName,
-    buckets: Uint8Array,
-    entries: FrontierEntry[],
-    answer: boolean,
-  ): void {
-    let at = 0
-    do {
-      const part = entries.slice(at, at + entriesPerFrame)
-      at += entriesPerFrame
-      friend.link.send(
-        encodeFrame({ type: 'frontier', topic, answer, buckets, entries: part, more: at < entries.length }),
-      )
-    } while (at < entries.length)
-  }
-
-  #onFrontier(friend: FriendState, frame: FrameOf<'frontier'>): void {
-    const { topic } = frame
-    const { peer } = friend.link
-    const held = this.#held.get(topic)
-    if (held === undefined) return
-    for (const entry of frame.entries) {
-      this.#onConfirmed(peer, topic, entry.feed, entry.last)
-      this.#offer(peer, topic, entry)
-      this.#suspectFork(friend, held.log, entry)
-    }
-    const theirs = friend.partial.get(topic) ?? new Map<FeedId, number>()
-    if (!frame.answer) for (const entry of frame.entries) theirs.set(entry.feed, entry.last)
-    if (theirs.size > limits.feedsPerTopicMax) throw new WireError('a frontier of too many feeds')
-    if (frame.more) {
-      friend.partial.set(topic, theirs)
-      return
-    }
-    friend.partial.delete(topic)
-    // Always answered, also with nothing: so that the friend knows it has heard all there is.
-    if (!frame.answer)
-      this.#sendEntries(friend, topic, frame.buckets, entriesAhead(held.log.feeds, frame.buckets, theirs), true)
-    else friend.bucketed.delete(topic)
-    this.#wake()
+  /** What a friend says that it holds of a feed. */
+  #onEntry(link: Link, log: TopicLog, entry: FrontierEntry): void {
+    this.#onConfirmed(link.peer, log.topic, entry.feed, entry.last)
+    this.#offer(link.peer, log.topic, entry)
+    this.#suspectFork(link, log, entry)
   }
 
   #offer(peer: PeerId, topic: TopicName, { feed, base, last }: { feed: FeedId; base: number; last: number }): void {
-    const held = this.#held.get(topic)
+    const held = this.#holdings.get(topic)
     if (held?.mode !== 'carry') return
     const range = held.log.feeds.get(feed)
     if (range?.forked) return
@@ -447,15 +329,15 @@ export class Sync {
   }
 
   /** As far as we are, but with another head: ask for that batch, whose signature is the proof. */
-  #suspectFork(friend: FriendState, log: TopicLog, entry: FrontierEntry): void {
+  #suspectFork(link: Link, log: TopicLog, entry: FrontierEntry): void {
     const range = log.feeds.get(entry.feed)
     if (range === undefined || range.forked || range.last !== entry.last) return
     if (samePrint(range.hash.subarray(0, entry.mark.length), entry.mark)) return
-    this.#repair.probe(friend.link, log, entry.feed, entry.last)
+    this.#repair.probe(link, log, entry.feed, entry.last)
   }
 
   #onConfirmed(peer: PeerId, topic: TopicName, feed: FeedId, seq: number): void {
-    const range = this.#held.get(topic)?.log.feeds.get(feed)
+    const range = this.#holdings.get(topic)?.log.feeds.get(feed)
     if (range?.author === this.#me) this.#options.events.onConfirmed(peer, topic, feed, Math.min(seq, range.last))
   }
 
@@ -479,53 +361,11 @@ export class Sync {
   }
 
   #onDigestTime(): void {
-    const now = this.#options.clock.now()
-    for (const friend of this.#friends.values()) {
-      const changed: TopicName[] = []
-      for (const topic of this.#held.keys()) {
-        const mine = this.#printOf(topic)
-        const told = friend.told.get(topic)
-        const theirs = friend.theirs.get(topic)
-        if (mine === undefined) continue
-        const level = theirs === undefined || samePrint(theirs, mine)
-        if (told === undefined || !samePrint(told, mine) || (!level && (friend.again.get(topic) ?? 0) <= now))
-          changed.push(topic)
-      }
-      this.#tell(friend, changed)
-    }
+    for (const { comparison } of this.#friends.values()) comparison.tellChanges()
   }
 
   #onTick(): void {
     this.#fetch.input({ type: 'tick' })
-    for (const held of this.#held.values()) this.#repair.tend(held.log)
-  }
-
-  /** Sends prints of these topics, as a question, or as the answer to one. */
-  #tell(friend: FriendState, topics: readonly TopicName[], { ask = false, answer = 0 } = {}): void {
-    const perFrame = 500
-    const question = ask ? ++friend.questions : 0
-    if (ask) for (const topic of topics) friend.asked.set(topic, { question, answered: false })
-    for (let at = 0; at < topics.length; at += perFrame) {
-      const prints: TopicPrint[] = topics.slice(at, at + perFrame).map((topic) => {
-        const print = this.#printOf(topic)
-        if (print === undefined) friend.told.delete(topic)
-        else friend.told.set(topic, print)
-        return { topic, held: print !== undefined, print: print ?? new Uint8Array(8) }
-      })
-      friend.link.send(encodeFrame({ type: 'digest', ask: question, prints, answer }))
-    }
-  }
-
-  #printOf(topic: TopicName): Uint8Array | undefined {
-    const held = this.#held.get(topic)
-    if (held === undefined) return undefined
-    held.print ??= printOf(held.log.feeds)
-    return held.print
+    for (const log of this.#holdings.logs()) this.#repair.tend(log)
   }
 }
-
-function hasAnswered({ asked, bucketed }: FriendState, topic: TopicName): boolean {
-  return asked.get(topic)?.answered === true && !bucketed.has(topic)
-}
-
-const noBuckets = new Uint8Array(0)

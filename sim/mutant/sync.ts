@@ -141,7 +141,7 @@ export const syncMutants: Mutant[] = [
   {
     name: 'no-anti-entropy',
     file: 'node/sync/sync.ts',
-    find: '      this.#tell(friend, changed)\n',
+    find: 'for (const { comparison } of this.#friends.values()) comparison.tellChanges()',
     replace: '',
     breaks: 'G4',
     why: 'what gossip dropped is never found',
