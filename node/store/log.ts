@@ -171,12 +171,8 @@ export class SegmentLog implements TopicLog {
     this.#changed()
   }
 
-  isForked(feed: FeedId): boolean {
-    return this.#arrival.forked.has(feed)
-  }
-
-  forks(): Promise<ForkProof[]> {
-    return this.#marks.forks()
+  fork(feed: FeedId): Promise<ForkProof | undefined> {
+    return this.#marks.fork(feed)
   }
 
   retain(rule: RetentionRule, now: number): Promise<number> {

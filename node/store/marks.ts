@@ -58,13 +58,14 @@ export class Marks {
     await this.#state.put(this.#key('fork', feed), Buffer.concat([length, a.bytes, b.bytes]))
   }
 
+  async fork(feed: FeedId): Promise<ForkProof | undefined> {
+    const value = await this.#state.get(this.#key('fork', feed))
+    return value && readProof(feed, value)
+  }
+
   async forks(): Promise<ForkProof[]> {
     const proofs: ForkProof[] = []
-    for await (const [feed, value] of this.#all('fork')) {
-      const end = 4 + Buffer.from(value).readUInt32LE()
-      const [a, b] = [openHead(value.subarray(4, end)), openHead(value.subarray(end))]
-      proofs.push({ feed, seq: a.head.seq, a, b })
-    }
+    for await (const [feed, value] of this.#all('fork')) proofs.push(readProof(feed, value))
     return proofs
   }
 
@@ -85,6 +86,12 @@ export class Marks {
   #key(kind: 'feed' | 'fork', feed: string): string {
     return `${kind}/${this.#topic}/${feed}`
   }
+}
+
+function readProof(feed: FeedId, value: Uint8Array): ForkProof {
+  const end = 4 + Buffer.from(value).readUInt32LE()
+  const [a, b] = [openHead(value.subarray(4, end)), openHead(value.subarray(end))]
+  return { feed, seq: a.head.seq, a, b }
 }
 
 function readMark(value: Uint8Array): FeedMark | undefined {

@@ -87,8 +87,8 @@ export interface TopicLog {
   giveUp(now: number): Promise<number>
   /** Stops a feed for good; survives restarts, like its proof. */
   markForked(proof: ForkProof): Promise<void>
-  isForked(feed: FeedId): boolean
-  forks(): Promise<ForkProof[]>
+  /** The proof that this feed is forked, where that is known. */
+  fork(feed: FeedId): Promise<ForkProof | undefined>
   /** Drops whole segments from the oldest, never the one being written; resolves with the number of batches dropped. */
   retain(rule: RetentionRule, now: number): Promise<number>
   /** Calls `act` after every durable append, repair, give-up and discovery of damage; returns how to stop that. */

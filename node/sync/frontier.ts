@@ -1,6 +1,7 @@
 /**
  * Comparing frontiers cheaply: pure. A feed's mark is the start of the hash of its newest head, so it says which feed, how far, and which
  * branch of a fork; a print is the xor of marks, over a topic or over the feeds of one of 256 buckets (first byte of the feed id).
+ * Feeds known to be forked are in no print: each peer stopped somewhere else in them, and those who know it have nothing to tell each other.
  */
 import type { FeedRange } from '../store/topic-log.ts'
 import type { FeedId } from '../types.ts'
@@ -11,14 +12,14 @@ type Feeds = ReadonlyMap<FeedId, FeedRange>
 /** One 8-byte print over all feeds. */
 export function printOf(feeds: Feeds): Uint8Array {
   const print = new Uint8Array(markBytes)
-  for (const range of feeds.values()) mixIn(print, 0, range.hash)
+  for (const { forked, hash } of feeds.values()) if (!forked) mixIn(print, 0, hash)
   return print
 }
 
 /** 256 prints, one after the other. */
 export function bucketPrints(feeds: Feeds): Uint8Array {
   const prints = new Uint8Array(bucketCount * markBytes)
-  for (const [feed, range] of feeds) mixIn(prints, bucketOf(feed) * markBytes, range.hash)
+  for (const [feed, { forked, hash }] of feeds) if (!forked) mixIn(prints, bucketOf(feed) * markBytes, hash)
   return prints
 }
 

@@ -8,13 +8,14 @@
  * 3. Whoever is told of batches it lacks sends a `want`; whoever is told of less than it has answers with what it is ahead in.
  * 4. `batch`, `chunk`, `end` answer a want (`serve`), are put together (`fetch`), verified and stored (`ingest`).
  * 5. `stored` tells a feed's author, where it is a friend or becomes one, that its batches are on our disk: that is what confirms a publish.
+ * 6. `fork` tells a friend that follows a feed known to be forked the proof (`forks`).
  *
  * Promises: a body is asked for from one friend at a time (scheduler, rule 1), only what verifies reaches a log, and
  * every buffer that a friend can fill is bounded. Refuses topics that are not held. Where a topic is held as `own` (published to but
  * not carried), our feeds are offered and nobody else's fetched.
  *
  * Files: `scheduler` what to fetch from whom (pure), `frontier` comparing (pure), `comparison` with one friend, `holdings`, `fetch`,
- * `serve`, `ingest`, `repair`.
+ * `serve`, `ingest`, `repair`, `forks`.
  */
 import type { ForkProof } from '../feed/chain.ts'
 import type { HybridClock } from '../feed/hlc.ts'
@@ -29,7 +30,7 @@ import { decodeFrame, encodeFrame, type Frame, type FrontierEntry } from '../wir
 import type { Batch, SignedHead } from '../wire/head.ts'
 import { Comparison } from './comparison.ts'
 import { Fetch } from './fetch.ts'
-import { samePrint } from './frontier.ts'
+import { Forks } from './forks.ts'
 import { Holdings, type HoldMode } from './holdings.ts'
 import { Ingest } from './ingest.ts'
 import { Repair } from './repair.ts'
@@ -67,6 +68,7 @@ export class Sync {
   readonly #fetch: Fetch
   readonly #ingest: Ingest
   readonly #repair: Repair
+  readonly #forks: Forks
   readonly #links: Links
   readonly #timers: Timer[]
   readonly #waiters = new Set<() => void>()
@@ -86,7 +88,7 @@ export class Sync {
         // What others offered while it was being verified was passed over.
         if (blame !== undefined) this.#ask(log.topic)
       },
-      onFork: (log, proof) => void this.#onFork(log, proof),
+      onFork: (log, proof) => this.#mark(log, proof),
       onSuspect: (log, feed, seq, source) => {
         const link = linkOf(source)
         if (link !== undefined) this.#repair.probe(link, log, feed, seq)
@@ -105,8 +107,13 @@ export class Sync {
     })
     this.#repair = new Repair({
       clock: options.clock,
-      onFork: (log, proof) => void this.#onFork(log, proof),
+      onFork: (log, proof) => this.#mark(log, proof),
       friendsOf: (topic) => this.holders(topic).flatMap((peer) => linkOf(peer) ?? []),
+    })
+    this.#forks = new Forks({
+      probe: (link, log, feed, seq) => this.#repair.probe(link, log, feed, seq),
+      onProof: (log, proof) => this.#mark(log, proof),
+      onFork: (log, proof) => options.events.onFork(log.topic, proof),
     })
     this.#links = links(options.host, '/grapevine/sync/1', {
       onOpen: (link) => this.#onOpen(link),
@@ -306,6 +313,10 @@ export class Sync {
       case 'stored':
         this.#onConfirmed(peer, frame.topic, frame.feed, frame.seq)
         break
+      case 'fork':
+        if (!this.#forks.onProof(this.#holdings.get(frame.topic)?.log, frame))
+          this.#options.events.onMisbehaved(peer, 'sent a proof of a fork that proves nothing')
+        break
       default:
         frame satisfies never
     }
@@ -315,7 +326,7 @@ export class Sync {
   #onEntry(link: Link, log: TopicLog, entry: FrontierEntry): void {
     this.#onConfirmed(link.peer, log.topic, entry.feed, entry.last)
     this.#offer(link.peer, log.topic, entry)
-    this.#suspectFork(link, log, entry)
+    this.#forks.onEntry(link, log, entry)
   }
 
   #offer(peer: PeerId, topic: TopicName, { feed, base, last }: { feed: FeedId; base: number; last: number }): void {
@@ -326,14 +337,6 @@ export class Sync {
     // What has arrived and is being written need not come a second time from whoever offers it now.
     const here = Math.max(range?.last ?? 0, this.#ingest.lastOf(topic, feed))
     this.#fetch.input({ type: 'offered', peer, topic, feed, base, last, held: here })
-  }
-
-  /** As far as we are, but with another head: ask for that batch, whose signature is the proof. */
-  #suspectFork(link: Link, log: TopicLog, entry: FrontierEntry): void {
-    const range = log.feeds.get(entry.feed)
-    if (range === undefined || range.forked || range.last !== entry.last) return
-    if (samePrint(range.hash.subarray(0, entry.mark.length), entry.mark)) return
-    this.#repair.probe(link, log, entry.feed, entry.last)
   }
 
   #onConfirmed(peer: PeerId, topic: TopicName, feed: FeedId, seq: number): void {
@@ -354,10 +357,8 @@ export class Sync {
     this.#wake()
   }
 
-  async #onFork(log: TopicLog, proof: ForkProof): Promise<void> {
-    if (log.feeds.get(proof.feed)?.forked) return
-    await log.markForked(proof)
-    this.#options.events.onFork(log.topic, proof)
+  #mark(log: TopicLog, proof: ForkProof): void {
+    this.#forks.mark(log, proof).catch((error: unknown) => this.#options.events.onStorageError(log.topic, error))
   }
 
   #onDigestTime(): void {

@@ -3,7 +3,7 @@
  *
  *   message Frame { oneof {
  *     Digest digest = 1;  Frontier frontier = 2;  Buckets buckets = 3;  Want want = 4;
- *     Batch batch = 5;  Chunk chunk = 6;  End end = 7;  Stored stored = 8;  More more = 9;  Cancel cancel = 10; } }
+ *     Batch batch = 5;  Chunk chunk = 6;  End end = 7;  Stored stored = 8;  More more = 9;  Cancel cancel = 10;  Fork fork = 11; } }
  *   message Digest   { uint32 ask = 1; repeated Print prints = 2; uint32 answer = 3; } // one print a topic; ask: the number of a question, whose
  *                                                                         // answer comes after all that the one asked knows more; 0: none
  *   message Print    { string topic = 1; bool held = 2; bytes print = 3; } // 8 bytes, the xor over its feeds
@@ -17,6 +17,7 @@
  *   message Stored   { string topic = 1; bytes feed = 2; uint64 seq = 3; }
  *   message More     { uint32 id = 1; uint32 budget = 2; }
  *   message Cancel   { uint32 id = 1; }
+ *   message Fork     { string topic = 1; bytes a = 2; bytes b = 3; }       // two signed heads of one feed with one number
  *   message Announcement { bytes head = 1; optional bytes body = 2; }
  *
  * Whatever does not parse is a `WireError`; unknown fields are skipped so that later versions can add some.
@@ -60,6 +61,7 @@ export type Frame =
   | { type: 'stored'; topic: TopicName; feed: FeedId; seq: number }
   | { type: 'more'; id: number; budget: number }
   | { type: 'cancel'; id: number }
+  | { type: 'fork'; topic: TopicName; a: Uint8Array; b: Uint8Array }
 
 export type FrameOf<T extends Frame['type']> = Extract<Frame, { type: T }>
 
@@ -74,6 +76,7 @@ const kinds = {
   stored: 8,
   more: 9,
   cancel: 10,
+  fork: 11,
 }
 
 export const bucketCount = 256
@@ -122,6 +125,9 @@ function bodyOf(frame: Frame): Uint8Array {
       break
     case 'cancel':
       out.int(1, frame.id)
+      break
+    case 'fork':
+      out.text(1, frame.topic).bytes(2, frame.a).bytes(3, frame.b)
       break
     default:
       frame satisfies never
@@ -185,6 +191,7 @@ const decoders: Record<number, (m: MessageReader) => Frame> = {
   [kinds.stored]: (m) => ({ type: 'stored', topic: parseTopicBytes(m.text(1)), feed: feedOf(m, 2), seq: m.int(3) }),
   [kinds.more]: (m) => ({ type: 'more', id: m.int(1), budget: m.int(2) }),
   [kinds.cancel]: (m) => ({ type: 'cancel', id: m.int(1) }),
+  [kinds.fork]: (m) => ({ type: 'fork', topic: parseTopicBytes(m.text(1)), a: m.bytes(2), b: m.bytes(3) }),
 }
 
 function printOf(bytes: Uint8Array): TopicPrint {

@@ -1,12 +1,13 @@
 import * as assert from 'uvu/assert'
+import { forkOf } from '../../node/feed/chain.ts'
 import { openState } from '../../node/store/state.ts'
 import type { Peer, PeerEvent } from '../../node/types.ts'
 import { encodeAnnouncement } from '../../node/wire/frame.ts'
-import type { Batch } from '../../node/wire/head.ts'
+import { type Batch, openHead } from '../../node/wire/head.ts'
 import { addressesOf, eventsOf, friendly, peerOf, valuesOf } from '../helper/mesh.ts'
 import { suite, type TestTools } from '../helper/suite.ts'
 import { until } from '../helper/until.ts'
-import { type FakeFriend, fakeFriendOf, sealed, topic } from './fake-friend.ts'
+import { type FakeFriend, fakeFriendOf, forged, sealed, topic } from './fake-friend.ts'
 
 const test = suite('sync')
 
@@ -59,6 +60,41 @@ test('a second batch of one number by gossip is the proof itself', async ({ use 
   await fake.gives(sealed(left, 'one'))
   const { head, body } = sealed(right, 'another one')
   await fake.gossip(encodeAnnouncement({ head: head.bytes, body }))
+  await stopped(victim, fake, events, sealed(left, 'two'), 1)
+})
+
+test('who follows the longer branch is told the proof, once', async ({ use }) => {
+  const { victim, fake, events } = await scene(use)
+  const [left, right] = fake.twins()
+  await fake.gives(sealed(left, 'one'))
+  const other = sealed(right, 'another one')
+  fake.answer((await fake.offered(other)).id, other)
+  await until(() => events.some(({ type }) => type === 'fork'), 3000, 'fork')
+  for (const next of [sealed(right, 'two'), sealed(right, 'three')])
+    fake.offer(next.head.feed, next.head.head.seq, next.head.hash)
+  const { a, b } = await fake.hears('fork')
+  const proof = forkOf(openHead(a), openHead(b))
+  assert.equal([proof?.feed, proof?.seq], [other.head.feed, 1])
+  await fake.gives(sealed(fake.feed(), 'other'))
+  assert.not.ok(fake.heard.some(({ type }) => type === 'fork'))
+  assert.is(await recordsOf(victim), 2)
+})
+
+test('a proof stops the feed; of a feed that is not here it is dropped, and one that proves nothing counts against its sender', async ({
+  use,
+}) => {
+  const { victim, fake, events } = await scene(use)
+  const [left, right] = fake.twins()
+  const [one, other] = [sealed(left, 'one'), sealed(right, 'another one')]
+  const proof = { type: 'fork' as const, topic, a: one.head.bytes, b: other.head.bytes }
+  fake.send(proof)
+  await fake.gives(one)
+  assert.not.ok(events.some(({ type }) => type === 'fork'))
+  fake.send({ ...proof, b: forged(other.head).bytes })
+  const misbehaved = await until(() => events.find(({ type }) => type === 'misbehaved'), 3000, 'misbehaved')
+  assert.match(JSON.stringify(misbehaved), /proves nothing/)
+  assert.not.ok(events.some(({ type }) => type === 'fork'))
+  fake.send(proof)
   await stopped(victim, fake, events, sealed(left, 'two'), 1)
 })
 

@@ -46,6 +46,7 @@ const golden: [frame: Frame, hex: string][] = [
   [{ type: 'stored', topic, feed, seq: 300 }, '42 1a 0a03612e62 1210000102030405060708090a0b0c0d0e0f 18ac02'],
   [{ type: 'more', id: 7, budget: 1 }, '4a 04 0807 1001'],
   [{ type: 'cancel', id: 2 ** 31 + 1 }, '52 06 088180808008'],
+  [{ type: 'fork', topic, a: bytes(1, 2), b: bytes(3) }, '5a 0c 0a03612e62 12020102 1a0103'],
 ]
 
 for (const [frame, hex] of golden) {
@@ -125,6 +126,7 @@ const frames: fc.Arbitrary<Frame> = fc.oneof(
   record({ type: fc.constant('stored' as const), topic: topics, feed: feeds, seq: fc.maxSafeNat() }),
   record({ type: fc.constant('more' as const), id, budget: id }),
   record({ type: fc.constant('cancel' as const), id }),
+  record({ type: fc.constant('fork' as const), topic: topics, a: blob(), b: blob() }),
 )
 
 test('every frame comes back as it was', () => {
@@ -158,7 +160,7 @@ test('garbage is a WireError or nothing we know', () => {
 
 test('garbage within each kind of frame is a WireError or a frame', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 10 }), blob(100), (kind, garbage) => {
+    fc.property(fc.integer({ min: 1, max: 11 }), blob(100), (kind, garbage) => {
       onlyWireError(() => decodeFrame(Buffer.concat([bytes((kind << 3) | 2, garbage.length), garbage])))
     }),
     { numRuns: 1000 },
