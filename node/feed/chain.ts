@@ -81,6 +81,7 @@ function linkFault(before: Tip, head: Head): RangeFault | undefined {
   return undefined
 }
 
-function bodyMatches({ head, body }: Batch): boolean {
+/** Whether this is the body that the head describes. */
+export function bodyMatches({ head, body }: Batch): boolean {
   return body.length === head.head.bodyBytes && sameBytes(sha256(body), head.head.bodyHash)
 }

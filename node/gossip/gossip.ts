@@ -2,11 +2,13 @@
  * Heads over gossipsub. One gossipsub topic per Grapevine topic, named by a hash of mesh and topic.
  *
  * A head goes out when its batch is on our disk. A head that comes in is judged; its message is accepted, which makes gossipsub pass it
- * on, only once the batch is on our disk as well. So whoever a peer hears a batch from can serve it (design section 2).
+ * on, only once the batch is on our disk as well. So whoever a peer hears a batch from can serve it (design section 2). A body that comes
+ * along is checked before anything else: who has the batch already would pass on a spoiled one, and be blamed for it.
  * What gossip drops, anti-entropy brings: nothing here retries.
  */
 import { createHash } from 'node:crypto'
 import { type GossipSub, type GossipsubMessage, TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
+import { bodyMatches } from '../feed/chain.ts'
 import type { Host } from '../host/host.ts'
 import { limits } from '../limits.ts'
 import type { Clock, Timer } from '../ports.ts'
@@ -14,7 +16,7 @@ import type { TopicLog } from '../store/topic-log.ts'
 import type { Sync } from '../sync/sync.ts'
 import type { FeedId, PeerId, TopicName } from '../types.ts'
 import { WireError } from '../wire/error.ts'
-import { type Announcement, decodeAnnouncement, encodeAnnouncement } from '../wire/frame.ts'
+import { decodeAnnouncement, encodeAnnouncement } from '../wire/frame.ts'
 import { type Batch, openHead, type SignedHead } from '../wire/head.ts'
 import { judgeHead } from './judge.ts'
 
@@ -111,10 +113,14 @@ export class Gossip {
   #receive({ msg, msgId, propagationSource }: GossipsubMessage): void {
     const source = propagationSource.toString() as PeerId
     const topic = this.#topicOf.get(msg.topic)
-    const opened = topic === undefined ? undefined : open(msg.data)
-    if (topic === undefined || opened === undefined) {
-      this.#report(msgId, source, topic === undefined ? TopicValidatorResult.Ignore : TopicValidatorResult.Reject)
-      if (topic !== undefined) this.#options.onMisbehaved(source, 'gossiped what is no head')
+    if (topic === undefined) {
+      this.#report(msgId, source, TopicValidatorResult.Ignore)
+      return
+    }
+    const opened = open(msg.data)
+    if (typeof opened === 'string') {
+      this.#report(msgId, source, TopicValidatorResult.Reject)
+      this.#options.onMisbehaved(source, opened)
       return
     }
     const { head, body } = opened
@@ -192,13 +198,16 @@ export class Gossip {
   }
 }
 
-function open(data: Uint8Array): { head: SignedHead; body: Uint8Array | undefined } | undefined {
+/** What is in a message, or what is wrong with it. */
+function open(data: Uint8Array): { head: SignedHead; body: Uint8Array | undefined } | string {
   try {
-    const announcement: Announcement = decodeAnnouncement(data)
-    if ((announcement.body?.length ?? 0) > limits.inlineBodyBytesMax) return undefined
-    return { head: openHead(announcement.head), body: announcement.body }
+    const { head: bytes, body } = decodeAnnouncement(data)
+    const head = openHead(bytes)
+    if (body === undefined) return { head, body }
+    if (body.length > limits.inlineBodyBytesMax) return 'gossiped a body that is too large for that'
+    return bodyMatches({ head, body }) ? { head, body } : 'gossiped a body that is not the one of its head'
   } catch (error) {
-    if (error instanceof WireError) return undefined
+    if (error instanceof WireError) return 'gossiped what is no head'
     throw error
   }
 }

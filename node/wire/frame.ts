@@ -20,9 +20,10 @@
  *   message Fork     { string topic = 1; bytes a = 2; bytes b = 3; }       // two signed heads of one feed with one number
  *   message Announcement { bytes head = 1; optional bytes body = 2; }
  *
- * Whatever does not parse is a `WireError`; unknown fields are skipped so that later versions can add some.
+ * Whatever does not parse is a `WireError`; unknown fields of frames are skipped so that later versions can add some.
  */
 import type { FeedId, TopicName } from '../types.ts'
+import { sameBytes } from './bytes.ts'
 import { WireError } from './error.ts'
 import { MessageReader, MessageWriter } from './protobuf.ts'
 import { parseTopic } from './topic.ts'
@@ -218,10 +219,12 @@ export function encodeAnnouncement(announcement: Announcement): Uint8Array {
   return out.finish()
 }
 
-/** Throws `WireError`. */
+/** Throws `WireError`; also for whatever is encoded in another way than here, since each variant would be a new gossip message. */
 export function decodeAnnouncement(bytes: Uint8Array): Announcement {
   const m = new MessageReader(bytes)
-  return { head: m.bytes(1), body: m.has(2) ? m.bytes(2) : undefined }
+  const announcement = { head: m.bytes(1), body: m.has(2) ? m.bytes(2) : undefined }
+  if (!sameBytes(encodeAnnouncement(announcement), bytes)) throw new WireError('an announcement in an odd encoding')
+  return announcement
 }
 
 function feedBytes(feed: FeedId): Uint8Array {

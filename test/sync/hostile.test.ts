@@ -215,7 +215,7 @@ const attacks: [name: string, counted: RegExp | undefined, act: (scene: Scene) =
   ],
   [
     'a head with another’s body by gossip',
-    /does not verify \(body\)/,
+    /not the one of its head/,
     async ({ fake }) => {
       const [one, two] = [sealed(fake.feed(), 'one'), sealed(fake.feed(), 'two')]
       await fake.gossip(encodeAnnouncement({ head: one.head.bytes, body: two.body }))
@@ -223,7 +223,7 @@ const attacks: [name: string, counted: RegExp | undefined, act: (scene: Scene) =
   ],
   [
     'a body by gossip that is too large for it',
-    /no head/,
+    /too large/,
     async ({ fake }) => {
       const { head, body } = sealed(fake.feed(), 'x'.repeat(limits.inlineBodyBytesMax + 1))
       await fake.gossip(encodeAnnouncement({ head: head.bytes, body }))

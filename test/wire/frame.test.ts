@@ -75,6 +75,11 @@ test('an announcement is these bytes, with its body or without', () => {
   }
 })
 
+test('an announcement has one encoding', () => {
+  for (const hex of ['120103 0a020102', '0a020102 1801', '0a820001 02', '0a020102 120103 120103'])
+    throwsWire(() => decodeAnnouncement(bytesOf(hex, 'hex')), hex)
+})
+
 /** Plain objects, as the decoder makes them. */
 const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) => fc.record(model, { noNullPrototype: true })
 const blob = (max = 40) => fc.uint8Array({ maxLength: max })
