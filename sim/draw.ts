@@ -9,6 +9,7 @@ import {
   type Plan,
   type Wish,
   type WorkloadKind,
+  type WorkloadPlan,
 } from './plan.ts'
 import { drawWorkload } from './workload/draw.ts'
 import { Rng } from './world/random.ts'
@@ -31,7 +32,8 @@ export function drawPlan(seed: number, wish: Wish = {}): Plan {
   const kinds = wish.workload ?? drawKinds(random)
   const names = peers.map(({ name }) => name)
   const workload = drawWorkload(new Rng(`${seed}/workload`), kinds, names, safetyMs)
-  const timeline = wish.faults === 'none' ? [] : drawFaults(new Rng(`${seed}/timeline`), wish.faults, names, safetyMs)
+  const faults = wish.faults === 'none' ? [] : drawFaults(new Rng(`${seed}/timeline`), wish.faults, names, safetyMs)
+  const timeline = [...faults, ...drawLapses(new Rng(`${seed}/lapses`), workload, safetyMs)].sort((a, b) => a.at - b.at)
   const blackout = wish.faults !== 'none' && random.chance(0.6)
   return { seed, peers, quality, workload, timeline, safetyMs, livenessMs, blackout }
 }
@@ -57,6 +59,7 @@ function drawKinds(random: Rng): WorkloadKind[] {
   if (random.chance(0.4)) kinds.push('latecomer')
   if (random.chance(0.15)) kinds.push('large')
   if (random.chance(0.1)) kinds.push('hostile')
+  if (random.chance(0.1)) kinds.push('amnesia')
   return kinds
 }
 
@@ -81,7 +84,17 @@ function drawFaults(
     const all = (kind === 'kill' || kind === 'power' || kind === 'pause') && random.chance(0.15)
     for (const each of all ? names : [peer]) events.push(drawFault(random, kind, at, forMs, each, names))
   }
-  return events.sort((a, b) => a.at - b.at)
+  return events
+}
+
+/** An amnesic peer loses its disk now and then: what it does next it has done before. */
+function drawLapses(random: Rng, { amnesic = [] }: WorkloadPlan, safetyMs: number): FaultEvent[] {
+  return amnesic.flatMap((peer) =>
+    Array.from({ length: random.int(1, 4) }, (): FaultEvent => {
+      const at = Math.round(safetyMs * (0.1 + 0.8 * random.float()))
+      return { kind: 'wipe', at, forMs: random.int(100, 5_000), peer }
+    }),
+  )
 }
 
 function drawFault(random: Rng, kind: FaultKind, at: number, forMs: number, peer: string, names: string[]): FaultEvent {

@@ -1,6 +1,6 @@
 /** The peers of a run as processes: started, ended and started again until they run; the history notes each. */
 import type { History } from './history.ts'
-import type { PeerPlan } from './plan.ts'
+import type { Plan } from './plan.ts'
 import type { CrashKind, SimPeer } from './world/peer.ts'
 import type { World } from './world/world.ts'
 
@@ -16,12 +16,13 @@ export class Fleet {
   /** Which attempt to start each peer counts: an older one that ends late is void. */
   readonly #attempts = new Map<string, number>()
 
-  constructor(world: World, history: History, plans: readonly PeerPlan[]) {
+  constructor(world: World, history: History, { peers, workload: { amnesic = [] } }: Pick<Plan, 'peers' | 'workload'>) {
     this.world = world
     this.history = history
-    for (const { name, join, role, ephemeral, skewMs, driftPerMille } of plans) {
+    for (const { name, join, role, ephemeral, skewMs, driftPerMille } of peers) {
       const peer = world.addPeer({
         name,
+        amnesic: amnesic.includes(name),
         join: join.map((other) => ({ address: `/memory/${other}` })),
         ...(role === undefined ? {} : { role }),
         ...(ephemeral === undefined ? {} : { ephemeral }),
@@ -57,6 +58,7 @@ export class Fleet {
       () => {
         if (this.#attempts.get(name) !== attempt) return
         this.history.note(name, 'started')
+        this.history.names.set(peer.peer.id, name)
         for (const act of this.#onUp) peer.within(() => act(peer))
       },
       (error: unknown) => {

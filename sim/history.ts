@@ -99,6 +99,8 @@ export class History {
   readonly peerNotes: PeerNote[] = []
   readonly faults: FaultNote[] = []
   readonly told: Told[] = []
+  /** Who has had which identity. */
+  readonly names = new Map<PeerId, string>()
   /** Running totals. */
   confirmed = 0
   delivered = 0

@@ -15,7 +15,7 @@ export interface PeerPlan {
   driftPerMille?: number
 }
 
-export const workloadKinds = ['pubsub', 'bulk', 'durable', 'latecomer', 'large', 'hostile'] as const
+export const workloadKinds = ['pubsub', 'bulk', 'durable', 'latecomer', 'large', 'hostile', 'amnesia'] as const
 export type WorkloadKind = (typeof workloadKinds)[number]
 
 /** An application that publishes on one peer, and again after each restart of it. */
@@ -56,6 +56,8 @@ export interface WorkloadPlan {
   readers: ReaderPlan[]
   /** Peers that send other bytes than they should, all through the safety phase. */
   hostile: string[]
+  /** Peers without entropy and with a clock that begins anew at each start: on an empty disk their feeds repeat numbers, which is a fork. */
+  amnesic?: string[]
 }
 
 export const faultKinds = [

@@ -98,7 +98,7 @@ class Run {
     this.#options = options
     this.world = new World({ seed: plan.seed, quality: plan.quality })
     this.#history = new History(() => this.world.time.elapsed())
-    this.#fleet = new Fleet(this.world, this.#history, plan.peers)
+    this.#fleet = new Fleet(this.world, this.#history, plan)
     this.#workload = new Workload(this.#fleet, plan)
     this.#faults = new Faults(this.#fleet, plan)
     this.#evidence = { plan, history: this.#history, sights: new Map(), files: new Map(), peakInFlight: 0 }
@@ -116,7 +116,7 @@ class Run {
     }
     void this.#sample()
     this.#faults.begin()
-    const behave = corrupt(world.network, this.#plan.workload.hostile, this.#plan.seed)
+    const behave = corrupt(world.network, this.#plan)
     await world.sleep(safetyMs - world.time.elapsed())
     behave()
     this.#faults.heal()

@@ -85,7 +85,7 @@ export function withPeers(plan: Plan, names: string[]): Plan {
       return { ...peer, join: join.length > 0 || other === undefined ? join : [other] }
     })
   const here = ({ peer }: { peer: string }) => left.has(peer)
-  const { publishers, readers, hostile, kinds } = plan.workload
+  const { publishers, readers, hostile, amnesic = [], kinds } = plan.workload
   return {
     ...plan,
     peers,
@@ -94,6 +94,7 @@ export function withPeers(plan: Plan, names: string[]): Plan {
       publishers: publishers.filter(here),
       readers: readers.filter(here),
       hostile: hostile.filter((name) => left.has(name)),
+      amnesic: amnesic.filter((name) => left.has(name)),
     },
     timeline: plan.timeline.map((event) => withoutOthers(event, left)).filter((event) => event !== undefined),
   }

@@ -139,6 +139,7 @@ export class RealFleet implements Stage {
     const running: Running = { process, life: new Life(name, process.client), told: 0 }
     this.#running.set(name, running)
     this.history.note(name, 'started')
+    this.history.names.set(running.life.peer.id, name)
     for (const act of this.#onUp) running.life.within(() => act(running.life))
     void process.ended.then(({ code }) => {
       if (running.life.over || this.#closed) return

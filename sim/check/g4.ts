@@ -1,5 +1,5 @@
 /** G4: when faults stop, every peer runs, has friends, and all carriers of a topic soon hold the same. */
-import { type Evidence, isHonest, type Judge, type Sight, some, stranded, type Violation } from './judge.ts'
+import { type Evidence, forkable, isHonest, type Judge, type Sight, some, stranded, type Violation } from './judge.ts'
 
 export class Convergence implements Judge {
   readonly #evidence: Evidence
@@ -30,7 +30,7 @@ export class Convergence implements Judge {
   /** Topics whose carriers do not hold the same. */
   #apart(): string[] {
     const held = new Map<string, Map<string, string[]>>()
-    const left = stranded(this.#evidence)
+    const left = new Set([...stranded(this.#evidence), ...forkable(this.#evidence)])
     for (const { peer, topics } of this.#honest().values())
       for (const { name, held: how, records } of topics) {
         if (how !== 'carry') continue

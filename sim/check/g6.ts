@@ -1,5 +1,9 @@
-/** G6 and G8: nothing is delivered but what was published, as it was, from whom it was; damage on the way or on a disk changes nothing. */
-import { type Evidence, type Judge, nameOf, type Violation } from './judge.ts'
+/**
+ * G6 and G8: nothing is delivered but what was published, as it was, from whom it was; damage on the way or on a disk changes nothing.
+ * Two batches with one number in one feed stop that feed at everybody who has any of it.
+ */
+import type { FeedId, PeerEvent, PeerId } from '../../node/index.ts'
+import { type Evidence, isHonest, type Judge, nameOf, present, some, type Violation } from './judge.ts'
 
 export class Authentic implements Judge {
   readonly #evidence: Evidence
@@ -25,26 +29,53 @@ export class Authentic implements Judge {
     return [...violations.slice(0, 10), ...this.#misplaced(), ...this.#accused()]
   }
 
+  /** Where both branches of a fork are to be read, all who have one of them know that it is one. */
   pending(): string[] {
-    return []
+    if ((this.#evidence.plan.workload.amnesic ?? []).length === 0) return []
+    const readings = present(this.#evidence)
+    const forked = new Set<FeedId>()
+    const ids = new Map<string, number | undefined>()
+    for (const { deliveries } of readings)
+      for (const { feed, index, id } of deliveries) {
+        const place = `${feed}/${index}`
+        if (ids.has(place) && ids.get(place) !== id) forked.add(feed)
+        ids.set(place, id)
+      }
+    const unaware = readings.flatMap(({ peer, topic, deliveries }) =>
+      [...new Set(deliveries.map(({ feed }) => feed))]
+        .filter((feed) => forked.has(feed) && !this.#tellsOfFork(peer, feed))
+        .map((feed) => `${peer} follows feed ${feed} of ${topic} and knows of no fork in it`),
+    )
+    return some(unaware, (text) => text)
+  }
+
+  #tellsOfFork(peer: string, feed: FeedId): boolean {
+    return this.#evidence.history.told.some(
+      (told) => told.peer === peer && told.event.type === 'fork' && told.event.feed === feed,
+    )
   }
 
   #damaged(peer: string, by: number): boolean {
     return this.#evidence.history.peerNotes.some((note) => note.peer === peer && note.what === 'lost' && note.at <= by)
   }
 
-  /** Where nobody sends wrong bytes, nobody is blamed for it, whatever happens to links, processes and disks. */
+  /** Honest peers do not blame honest peers, whatever happens to links, processes and disks, and whatever others send. */
   #accused(): Violation[] {
     const { plan, history } = this.#evidence
-    if (plan.workload.hostile.length > 0) return []
     return history.told
       .flatMap(({ peer, at, event }): Violation[] => {
-        if (event.type !== 'misbehaved' && event.type !== 'fork') return []
-        const text =
-          event.type === 'fork'
-            ? `${peer} tells of a fork in feed ${event.feed} at ${event.seq}`
-            : `${peer} says that ${event.peer} ${event.reason}`
-        return [{ promise: 'G6', at, text: `${text}, and nobody is hostile`, ids: [peer] }]
+        const blamed = blamedBy(event)
+        if (blamed === undefined || !isHonest(plan, peer)) return []
+        const name = history.names.get(blamed.who)
+        if (name !== undefined && !isHonest(plan, name)) return []
+        return [
+          {
+            promise: 'G6',
+            at,
+            text: `${peer} says that ${name ?? blamed.who} ${blamed.what}, which is honest`,
+            ids: [peer],
+          },
+        ]
       })
       .slice(0, 10)
   }
@@ -71,4 +102,10 @@ export class Authentic implements Judge {
       }
     return violations.slice(0, 10)
   }
+}
+
+function blamedBy(event: PeerEvent): { who: PeerId; what: string } | undefined {
+  if (event.type === 'misbehaved') return { who: event.peer, what: event.reason }
+  if (event.type === 'fork') return { who: event.publisher, what: `forked feed ${event.feed} at ${event.seq}` }
+  return undefined
 }

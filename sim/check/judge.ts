@@ -66,14 +66,32 @@ export function isStored(publication: Publication): boolean {
 export function mayBeLost({ plan, history }: Evidence, { at, outcome }: Publication): boolean {
   const copies = outcome?.type === 'confirmed' || outcome?.type === 'stored' ? outcome.copies : 0
   // Story 2: who sends wrong bytes may say that it has a record and never hand it out.
-  const losers = new Set(plan.workload.hostile)
+  const losers = new Set(dishonest(plan))
   for (const note of history.peerNotes) if (note.what === 'lost' && note.at >= at) losers.add(note.peer)
   return losers.size > copies
 }
 
-/** Whether a peer sends what it should: of the others nothing is asked but that they harm nobody. */
-export function isHonest({ workload }: Plan, peer: string): boolean {
-  return !workload.hostile.includes(peer)
+/** Peers that send what they should not, or what they have sent before: of these nothing is asked but that they harm nobody. */
+export function dishonest({ workload: { hostile, amnesic = [] } }: Plan): string[] {
+  return [...hostile, ...amnesic]
+}
+
+export function isHonest(plan: Plan, peer: string): boolean {
+  return !dishonest(plan).includes(peer)
+}
+
+/** Open fresh readings at honest peers: what there is now. */
+export function present({ plan, history }: Evidence): Reading[] {
+  return history.readings.filter(
+    (reading) => reading.fresh && reading.endedAt === undefined && isHonest(plan, reading.peer),
+  )
+}
+
+/** Publications of peers whose feeds may fork: each carrier stops at another place in these. */
+export function forkable({ plan, history }: Evidence): Set<number> {
+  const { amnesic = [] } = plan.workload
+  if (amnesic.length === 0) return new Set()
+  return new Set(history.publications.filter(({ peer }) => amnesic.includes(peer)).map(({ id }) => id))
 }
 
 /**
@@ -101,7 +119,7 @@ export function stranded(evidence: Evidence): Set<number> {
 /** What must be readable in the end: all that is stored but for what was lost with its disks, and what any fresh reader has seen. */
 export function expected(evidence: Evidence): Map<string, Set<number>> {
   const { plan, history } = evidence
-  const left = stranded(evidence)
+  const left = new Set([...stranded(evidence), ...forkable(evidence)])
   const byTopic = new Map<string, Set<number>>()
   const add = (topic: string, id: number) => {
     const ids = byTopic.get(topic) ?? new Set<number>()

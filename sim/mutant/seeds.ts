@@ -7,7 +7,7 @@ import type { SeedVerdict } from './hunt.ts'
 
 const disks: FaultKind[] = ['power', 'wipe', 'rollback', 'bitflip', 'truncate', 'fulldisk', 'slowdisk', 'kill']
 const links: FaultKind[] = ['partition', 'halfopen', 'reset', 'delay', 'pause', 'churn', 'kill']
-const kinds: WorkloadKind[] = ['durable', 'hostile', 'latecomer', 'large', 'bulk']
+const kinds: WorkloadKind[] = ['hostile', 'durable', 'amnesia', 'latecomer', 'large', 'bulk']
 
 /**
  * Small and short, since there are many to run, and in turns of everything drawn and of one part of the system under stress. So
@@ -15,11 +15,9 @@ const kinds: WorkloadKind[] = ['durable', 'hostile', 'latecomer', 'large', 'bulk
  */
 function wishOf(seed: number): Wish {
   const wish: Wish = { peers: 3 + (seed % 4), seconds: 40 }
-  if (seed % 3 === 1)
-    return { ...wish, faults: disks, workload: ['pubsub', kinds[seed % kinds.length] as WorkloadKind] }
-  if (seed % 3 === 2)
-    return { ...wish, faults: links, workload: ['pubsub', kinds[seed % kinds.length] as WorkloadKind] }
-  return wish
+  if (seed % 3 === 0) return wish
+  const kind = kinds[Math.floor(seed / 3) % kinds.length] as WorkloadKind
+  return { ...wish, faults: seed % 3 === 1 ? disks : links, workload: ['pubsub', kind] }
 }
 
 const [from, to] = process.argv.slice(2).map(Number)

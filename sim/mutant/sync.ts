@@ -28,8 +28,8 @@ export const syncMutants: Mutant[] = [
   },
   {
     name: 'accept-a-fork',
-    file: 'node/sync/sync.ts',
-    find: '    await log.markForked(proof)\n    this.#options.events.onFork(log.topic, proof)\n',
+    file: 'node/sync/forks.ts',
+    find: '    await log.markForked(proof)\n    this.#options.onFork(log, proof)\n',
     replace: '',
     breaks: 'G6',
     why: 'a forked feed goes on, another one at each peer',
@@ -41,6 +41,14 @@ export const syncMutants: Mutant[] = [
     replace: 'if (order < 2) return undefined',
     breaks: 'G6',
     why: 'the proof of a fork is never recognised',
+  },
+  {
+    name: 'keep-the-proof-of-a-fork',
+    file: 'node/sync/forks.ts',
+    find: '    if (range.forked) void this.#tell(link, log, feed).catch(() => undefined)\n    else if',
+    replace: '    if',
+    breaks: 'G6',
+    why: 'who has the longer branch of a fork follows it for ever',
   },
   {
     name: 'forward-before-holding-the-body',

@@ -64,6 +64,7 @@ export function planOf(scenario: ScenarioText): Plan {
         })),
       ),
       hostile: scenario.hostile === undefined ? [] : find(scenario.hostile, ['hostile']),
+      amnesic: scenario.amnesic === undefined ? [] : find(scenario.amnesic, ['amnesic']),
     },
     timeline: scenario.timeline
       .flatMap((entry, at) => eventsOf(entry, (refs, ...path) => find(refs, ['timeline', at, ...path])))

@@ -131,6 +131,8 @@ export const scenarioShape = z.strictObject({
   read: z.array(read, says('takes a list')).default([]),
   /** Peers that send other bytes than they should. */
   hostile: refs.optional(),
+  /** Peers whose clock and randomness begin anew at each start. */
+  amnesic: refs.optional(),
   timeline: z.array(event, says('takes a list of faults')).default([]),
   expect: z.partialRecord(z.enum(expectable), comparison).default({}),
 })

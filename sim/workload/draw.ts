@@ -21,7 +21,7 @@ export function drawWorkload(
     random,
     names,
     safetyMs,
-    plan: { kinds: [...kinds], publishers: [], readers: [], hostile: [] },
+    plan: { kinds: [...kinds], publishers: [], readers: [], hostile: [], amnesic: [] },
   }
   for (const kind of kinds) draw[kind](drawing)
   return drawing.plan
@@ -103,6 +103,12 @@ const draw: Record<WorkloadKind, (drawing: Drawing) => void> = {
   },
   hostile: ({ random, names, plan }) => {
     plan.hostile.push(random.pick(names))
+  },
+  amnesia: (drawing) => {
+    const { random, names, plan } = drawing
+    const peer = random.pick(names)
+    plan.amnesic?.push(peer)
+    publish(drawing, { peer, topic: 'news', everyMs: random.int(200, 2_000), bytesMax: random.pick([200, 5_000]) })
   },
 }
 

@@ -6,7 +6,7 @@ import { createPeerOn, type Peer, type PeerEvent, type PeerOptions } from '../..
 import type { Clock, Ports, StateDb } from '../../node/ports.ts'
 import { SimDisk } from './disk.ts'
 import { Rng } from './random.ts'
-import type { Actor } from './time.ts'
+import { type Actor, epoch } from './time.ts'
 import type { World } from './world.ts'
 
 export interface SimPeerOptions extends Omit<PeerOptions, 'data' | 'listen' | 'join'> {
@@ -18,11 +18,16 @@ export interface SimPeerOptions extends Omit<PeerOptions, 'data' | 'listen' | 'j
   /** Its clock is ahead by so many ms, and gains so many of each 1,000. */
   skewMs?: number
   driftPerMille?: number
+  /** No entropy, and a clock that begins anew at each start and tells whole `amnesicTickMs` only: each start is like the first. */
+  amnesic?: boolean
 }
+
+const amnesicTickMs = 10_000
 
 /** One run of the process. */
 interface Run extends Actor {
   random: Rng
+  startedAt: number
 }
 
 export interface DiskCopy {
@@ -93,9 +98,18 @@ export class SimPeer {
       paused: false,
       dead: false,
       random: new Rng(`${this.world.seed}/${this.name}/${this.#runs++}`),
+      startedAt: this.world.time.now(),
     }
     this.#run = run
-    const { name: _, ephemeral = false, join = [], skewMs: __, driftPerMille: ___, ...rest } = this.options
+    const {
+      name: _,
+      ephemeral = false,
+      join = [],
+      skewMs: __,
+      driftPerMille: ___,
+      amnesic: ____,
+      ...rest
+    } = this.options
     const peer = await this.world.time.as(run, () =>
       createPeerOn(this.#ports(run), {
         ...rest,
@@ -167,8 +181,8 @@ export class SimPeer {
 
   #ports(run: Run): Ports {
     return {
-      clock: this.#clock(),
-      random: { float: () => run.random.float(), bytes: (count) => run.random.bytes(count) },
+      clock: this.#clock(run),
+      random: { float: () => run.random.float(), bytes: (count) => this.#bytes(run, count) },
       disk: this.options.ephemeral ? new SimDisk(this.world.time, run.random) : this.disk,
       openState: () => this.#openState(),
       network: () => ({
@@ -179,12 +193,19 @@ export class SimPeer {
     }
   }
 
-  #clock(): Clock {
+  #bytes(run: Run, count: number): Uint8Array {
+    return (this.options.amnesic ? new Rng(`${this.world.seed}/${this.name}/amnesic`) : run.random).bytes(count)
+  }
+
+  #clock(run: Run): Clock {
     const { time } = this.world
-    const { driftPerMille = 0 } = this.options
+    const { driftPerMille = 0, amnesic = false } = this.options
     const rate = 1 + driftPerMille / 1000
     return {
-      now: () => Math.floor(time.now() + this.skewMs + time.elapsed() * (rate - 1)),
+      now: () => {
+        if (amnesic) return epoch + Math.floor((time.now() - run.startedAt) / amnesicTickMs) * amnesicTickMs
+        return Math.floor(time.now() + this.skewMs + time.elapsed() * (rate - 1))
+      },
       after: (ms, act) => {
         const timer = time.set(act, ms / rate)
         return { cancel: () => time.clear(timer) }

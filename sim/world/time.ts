@@ -43,7 +43,7 @@ const real = {
 export const realNow = real.now
 
 /** 2023-11-14T22:13:20Z: any fixed moment will do. */
-const epoch = 1_700_000_000_000
+export const epoch = 1_700_000_000_000
 
 export class VirtualTime {
   readonly #heap = new TimerHeap<VirtualTimer>((a, b) => a.at - b.at || a.order - b.order)

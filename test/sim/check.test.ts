@@ -213,7 +213,7 @@ test('G8 sees damage of which nobody told, once the file was opened again', () =
   assert.equal(textsOf(new Repaired(made.evidence)), [])
 })
 
-test('G6 sees honest peers blame each other, unless somebody is hostile', () => {
+test('G6 sees honest peers blame honest peers', () => {
   const made = new Made()
   const event = {
     type: 'misbehaved' as const,
@@ -222,13 +222,44 @@ test('G6 sees honest peers blame each other, unless somebody is hostile', () => 
     reason: 'sent a batch that does not verify',
   }
   made.history.told.push({ peer: 'a', at: 1, event })
-  like(
-    textsOf(new Authentic(made.evidence))[0],
-    /a says that x sent a batch that does not verify, and nobody is hostile/,
-  )
+  like(textsOf(new Authentic(made.evidence))[0], /a says that x sent a batch that does not verify, which is honest/)
   const { plan } = made.evidence
   made.evidence.plan = { ...plan, workload: { ...plan.workload, hostile: ['b'] } }
+  assert.is(textsOf(new Authentic(made.evidence)).length, 1)
+  made.history.names.set('x' as never, 'b')
   assert.equal(textsOf(new Authentic(made.evidence)), [])
+  made.history.told.push({ peer: 'b', at: 1, event: { ...event, peer: 'y' as never } })
+  assert.equal(textsOf(new Authentic(made.evidence)), [])
+})
+
+test('G6 sees a carrier that follows one branch of a fork and does not know', () => {
+  const made = new Made()
+  const { plan } = made.evidence
+  made.evidence.plan = { ...plan, peers: [...plan.peers, { name: 'c', join: ['a'] }] }
+  made.publish()
+  made.publish()
+  for (const [peer, id] of [
+    ['a', 0],
+    ['b', 1],
+  ] as const)
+    made.deliver(made.read({ fresh: true, peer }), id, 0)
+  made.evidence.plan = { ...plan, workload: { ...plan.workload, amnesic: ['c'] } }
+  const event = {
+    type: 'fork' as const,
+    topic: 't' as never,
+    time: 0,
+    feed: 'f'.repeat(32) as never,
+    publisher: 'x' as never,
+    seq: 1,
+  }
+  made.history.names.set('x' as never, 'c')
+  assert.is(new Authentic(made.evidence).pending().length, 2)
+  made.history.told.push({ peer: 'a', at: 1, event })
+  assert.equal(new Authentic(made.evidence).pending(), [
+    `b follows feed ${'f'.repeat(32)} of t and knows of no fork in it`,
+  ])
+  made.history.told.push({ peer: 'b', at: 1, event })
+  assert.equal(new Authentic(made.evidence).pending(), [])
 })
 
 test.run()
