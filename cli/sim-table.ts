@@ -56,8 +56,11 @@ function figuresOf({ stats, virtualMs, realMs, trace, ok }: RunResult): string[]
     ['copies of each payload', stats.copiesPerPayload.toFixed(2)],
     ['delivery p50/p99/max', `${ms(deliveryMs.p50)} / ${ms(deliveryMs.p99)} / ${ms(deliveryMs.max)}`],
     ['hops p50/p99/max', `${hops.p50} / ${hops.p99} / ${hops.max}`],
-    ['memory', byteText(stats.memoryBytes)],
-    ['virtual / real', `${(virtualMs / 1000).toFixed(1)} s / ${(realMs / 1000).toFixed(1)} s`],
+    ['memory, a peer', `${byteText(stats.memoryBytes)}, ${byteText(stats.memoryBytes / stats.peers)}`],
+    [
+      'virtual / real',
+      `${(virtualMs / 1000).toFixed(1)} s / ${(realMs / 1000).toFixed(1)} s = ${(virtualMs / realMs).toFixed(1)}`,
+    ],
     ['trace', trace],
   ]
 }

@@ -32,6 +32,8 @@ export interface PublisherPlan {
   bytesMin: number
   bytesMax: number
   confirm: number | 'auto'
+  /** Stops after so many. Default: goes on to the end. */
+  count?: number
 }
 
 /** An application that reads on one peer, and again after each restart of it. */

@@ -91,6 +91,7 @@ class Run {
   readonly #court: Court
   readonly #copies = new Copies()
   readonly #samples: Sample[] = []
+  #memoryPeak = 0
   #ended = false
 
   constructor(plan: Plan, options: RunOptions) {
@@ -145,7 +146,7 @@ class Run {
       trace: this.world.trace.digest(),
       virtualMs: this.world.time.elapsed(),
       realMs,
-      stats: statsOf(this.#evidence, lost, this.#copies, process.memoryUsage().rss),
+      stats: statsOf(this.#evidence, lost, this.#copies, this.#memoryPeak),
       timeline: {
         plan: this.#plan,
         faults: this.#history.faults,
@@ -191,6 +192,7 @@ class Run {
     const { world } = this
     const longest = this.#plan.safetyMs + this.#plan.livenessMs
     while (!this.#ended) {
+      this.#memoryPeak = Math.max(this.#memoryPeak, process.memoryUsage.rss())
       this.#samples.push({
         at: world.time.elapsed(),
         links: world.network.connections(),

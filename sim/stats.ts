@@ -21,7 +21,7 @@ export interface Stats {
   deliveryMs: Distribution
   /** Links a payload crossed to each peer. */
   hops: Distribution
-  /** Of the whole process, at the end. */
+  /** Of the whole process, or of all of them: the most it was, looked at every virtual second (of real processes, at the end). */
   memoryBytes: number
   faults: number
 }

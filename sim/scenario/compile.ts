@@ -39,7 +39,7 @@ export function planOf(scenario: ScenarioText): Plan {
     },
     workload: {
       kinds: [],
-      publishers: scenario.publish.flatMap(({ by, topic, from, until, every, burst, bytes, confirm }, at) =>
+      publishers: scenario.publish.flatMap(({ by, topic, from, until, every, burst, bytes, confirm, count }, at) =>
         find(by, ['publish', at, 'by']).map((peer) => ({
           peer,
           topic,
@@ -50,6 +50,7 @@ export function planOf(scenario: ScenarioText): Plan {
           bytesMin: bytes.min,
           bytesMax: bytes.max,
           confirm,
+          ...(count === undefined ? {} : { count }),
         })),
       ),
       readers: scenario.read.flatMap(({ by, topic, from, name, acks, slow, start, end: endMs }, at) =>
@@ -72,6 +73,7 @@ export function planOf(scenario: ScenarioText): Plan {
       .sort((a, b) => a.at - b.at),
     safetyMs: lasts,
     livenessMs: settles,
+    ...(scenario.freshReaders === undefined ? {} : { freshReaders: scenario.freshReaders }),
   }
 }
 

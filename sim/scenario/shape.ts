@@ -24,7 +24,7 @@ const refs = z.union(
 const link = { delay: duration.optional(), jitter: duration.optional(), bandwidth: bandwidth.optional() }
 
 const group = z.strictObject({
-  count: whole(1, 100),
+  count: whole(1, 1_000),
   ephemeral: z.boolean(says('takes true or false')).optional(),
   guest: z.boolean(says('takes true or false')).optional(),
   skew: anyDuration.optional(),
@@ -42,6 +42,7 @@ const publish = z.strictObject({
     .default('auto'),
   from: duration.default(1_000),
   until: duration.optional(),
+  count: whole(1, 1_000_000).optional(),
 })
 
 const read = z.strictObject({
@@ -124,7 +125,7 @@ export const scenarioShape = z.strictObject({
   network: z.strictObject(link).default({}),
   peers: z.record(
     name,
-    z.union([whole(1, 100), group], says('takes a number of peers, or { count, … }')),
+    z.union([whole(1, 1_000), group], says('takes a number of peers, or { count, … }')),
     says('takes groups of peers, as `left: 3`'),
   ),
   publish: z.array(publish, says('takes a list')).default([]),
@@ -133,6 +134,8 @@ export const scenarioShape = z.strictObject({
   hostile: refs.optional(),
   /** Peers whose clock and randomness begin anew at each start. */
   amnesic: refs.optional(),
+  /** On how many carriers of each topic a fresh reader reads everything in the end. */
+  freshReaders: whole(1, 1_000).optional(),
   timeline: z.array(event, says('takes a list of faults')).default([]),
   expect: z.partialRecord(z.enum(expectable), comparison).default({}),
 })

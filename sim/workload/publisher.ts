@@ -11,6 +11,7 @@ export class Publisher {
   readonly #stage: Stage
   readonly #random: Rng
   readonly #seed: number
+  #published = 0
 
   constructor(stage: Stage, plan: PublisherPlan, stream: string, seed: number) {
     this.#stage = stage
@@ -22,11 +23,11 @@ export class Publisher {
   /** Within the peer's process, which takes it along when it dies. */
   async run(peer: StagePeer): Promise<void> {
     const { world } = this.#stage
-    const { fromMs, untilMs, everyMs, burst } = this.plan
+    const { fromMs, untilMs, everyMs, burst, count = Number.POSITIVE_INFINITY } = this.plan
     const start = fromMs - world.time.elapsed()
     if (start > 0) await world.sleep(start)
-    while (world.time.elapsed() < untilMs) {
-      for (let i = 0; i < burst; i++) void this.#publish(peer)
+    while (world.time.elapsed() < untilMs && this.#published < count) {
+      for (let i = 0; i < burst && this.#published < count; i++) void this.#publish(peer)
       await world.sleep(everyMs * burst * (0.5 + this.#random.float()))
     }
   }
@@ -34,6 +35,7 @@ export class Publisher {
   async #publish(peer: StagePeer): Promise<void> {
     const { topic, confirm } = this.plan
     const { history, world } = this.#stage
+    this.#published++
     const key = this.#random.chance(0.3) ? `k${this.#random.int(0, 9)}` : undefined
     const bytes = this.#size()
     const publication = history.publish({ topic, peer: peer.name, publisher: peer.peer.id, key, bytes })
