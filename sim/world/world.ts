@@ -6,6 +6,7 @@
  *   random  streams from the seed: one of the world, one for each peer's run
  *   network transport in memory with delays, bandwidth, cuts
  *   disk    caches, loses, tears, flips, fills up
+ *   signatures verified once for all peers, as they share one process
  *   peer    one simulated peer: start, kill, lose power, pause, wipe, restore
  *
  * Promises: nothing here decides by real time or real randomness; a peer can only reach what its world gave it; after the run the
@@ -14,6 +15,7 @@
 import { type LinkQuality, SimNetwork } from './network.ts'
 import { SimPeer, type SimPeerOptions } from './peer.ts'
 import { Rng } from './random.ts'
+import { rememberVerdicts } from './signatures.ts'
 import { nextTurn, VirtualTime } from './time.ts'
 import { Trace } from './trace.ts'
 
@@ -140,12 +142,14 @@ export class World {
     const realFill = globalThis.crypto.getRandomValues
     const current = () => (this.time.current() as { random?: Rng } | undefined)?.random ?? this.random
     this.time.install(() => current().float())
+    const forgetVerdicts = rememberVerdicts()
     globalThis.crypto.getRandomValues = <T extends ArrayBufferView | null>(view: T): T => {
       if (view !== null) current().fill(new Uint8Array(view.buffer, view.byteOffset, view.byteLength))
       return view
     }
     return () => {
       this.time.uninstall()
+      forgetVerdicts()
       Math.random = realRandom
       globalThis.crypto.getRandomValues = realFill
     }
