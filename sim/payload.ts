@@ -13,13 +13,21 @@ export function payloadOf(seed: number, id: number, length: number): Uint8Array 
   bytes.writeUInt32LE(id, payloadMark.length)
   bytes.writeUInt32LE(bytes.length, payloadMark.length + 4)
   let word = (Math.imul(seed | 1, 0x9e3779b1) ^ Math.imul(id + 1, 0x85ebca6b)) | 1
-  for (let at = headBytes; at < bytes.length; at += 4) {
-    word ^= word << 13
-    word ^= word >>> 17
-    word ^= word << 5
-    for (let i = at; i < Math.min(at + 4, bytes.length); i++) bytes[i] = word >>> (8 * (i - at))
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  let at = headBytes
+  for (; at + 4 <= bytes.length; at += 4) {
+    word = next(word)
+    view.setInt32(at, word, true)
   }
+  word = next(word)
+  for (let i = at; i < bytes.length; i++) bytes[i] = word >>> (8 * (i - at))
   return bytes
+}
+
+function next(word: number): number {
+  let x = word ^ (word << 13)
+  x ^= x >>> 17
+  return x ^ (x << 5)
 }
 
 /** The id a payload claims to have; undefined where it is none of ours. */
@@ -30,11 +38,15 @@ export function payloadId(bytes: Uint8Array): number | undefined {
   return view.readUInt32LE(payloadMark.length)
 }
 
+/** Bytes of payloads that a check keeps, to compare others with. More: those asked for longest ago go. */
+const keptBytesMax = 32 * 1024 * 1024
+
 /** Whether these are the very bytes that were published under their id. */
 export class PayloadCheck {
   readonly #seed: number
-  /** The last ones made: each is read by many peers at about the same time. */
+  /** The last ones made, used longest ago first: each is read by many peers, and once more by the fresh readers of each. */
   readonly #recent = new Map<number, Uint8Array>()
+  #bytes = 0
 
   constructor(seed: number) {
     this.#seed = seed
@@ -43,11 +55,21 @@ export class PayloadCheck {
   holds(bytes: Uint8Array): boolean {
     const id = payloadId(bytes)
     if (id === undefined) return false
-    let right = this.#recent.get(id)
-    if (right?.length !== bytes.length) right = payloadOf(this.#seed, id, bytes.length)
+    const right = this.#right(id, bytes.length)
+    return Buffer.compare(right, bytes) === 0
+  }
+
+  #right(id: number, length: number): Uint8Array {
+    const known = this.#recent.get(id)
+    const right = known?.length === length ? known : payloadOf(this.#seed, id, length)
     this.#recent.delete(id)
     this.#recent.set(id, right)
-    if (this.#recent.size > 16) this.#recent.delete(this.#recent.keys().next().value as number)
-    return Buffer.compare(right, bytes) === 0
+    this.#bytes += right.length - (known?.length ?? 0)
+    while (this.#bytes > keptBytesMax) {
+      const [oldest, { length: freed }] = this.#recent.entries().next().value as [number, Uint8Array]
+      this.#recent.delete(oldest)
+      this.#bytes -= freed
+    }
+    return right
   }
 }

@@ -1,7 +1,7 @@
 /** An application that reads, checks every byte it gets, and, where it is durable, acknowledges. */
 import type { Message } from '../../node/index.ts'
 import type { Reading } from '../history.ts'
-import { PayloadCheck, payloadId } from '../payload.ts'
+import { type PayloadCheck, payloadId } from '../payload.ts'
 import type { ReaderPlan } from '../plan.ts'
 import { Rng } from '../world/random.ts'
 import type { Stage, StagePeer } from './stage.ts'
@@ -13,11 +13,11 @@ export class Reader {
   readonly #check: PayloadCheck
   readonly #fresh: boolean
 
-  constructor(stage: Stage, plan: ReaderPlan, stream: string, seed: number, fresh = false) {
+  constructor(stage: Stage, plan: ReaderPlan, stream: string, check: PayloadCheck, fresh = false) {
     this.#stage = stage
     this.plan = plan
     this.#random = new Rng(stream)
-    this.#check = new PayloadCheck(seed)
+    this.#check = check
     this.#fresh = fresh
   }
 
