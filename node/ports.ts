@@ -53,7 +53,7 @@ export interface Disk {
 /** The small state of a peer: cursors, known peers, marks. Everything in it can be rebuilt. */
 export type StateDb = AbstractLevel<string | Buffer | Uint8Array, string, Uint8Array>
 
-export type NetworkParts = Pick<Libp2pOptions, 'transports' | 'connectionEncrypters'>
+export type NetworkParts = Pick<Libp2pOptions, 'transports' | 'connectionEncrypters' | 'logger'>
 
 export interface Ports {
   clock: Clock
@@ -61,7 +61,7 @@ export interface Ports {
   disk: Disk
   /** Opens the state database; rejects with `FolderInUse` when another process has it. */
   openState(): Promise<StateDb>
-  /** Transports and encryption for libp2p; `prologue` is what both sides of a handshake must agree on. */
+  /** Transports and encryption for libp2p, and where it logs to (default: as DEBUG says); `prologue` is what both sides of a handshake must agree on. */
   network(prologue: Uint8Array): NetworkParts
   log: Logger
 }

@@ -46,6 +46,7 @@ export async function assemble(options: Assembly): Promise<HostLibp2p> {
   }
   return createLibp2p({
     start: false,
+    ...(network.logger === undefined ? {} : { logger: network.logger }),
     nodeInfo: { name: 'grapevine', userAgent: 'grapevine' },
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     addresses: { listen: [...options.listen] },

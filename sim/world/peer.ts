@@ -1,4 +1,5 @@
 /** One simulated peer: a disk, an identity and, while it runs, a real peer on them. */
+import type { ComponentLogger, Logger } from '@libp2p/interface'
 import { plaintext } from '@libp2p/plaintext'
 import { MemoryLevel } from 'memory-level'
 import { pino } from 'pino'
@@ -23,6 +24,12 @@ export interface SimPeerOptions extends Omit<PeerOptions, 'data' | 'listen' | 'j
 }
 
 const amnesicTickMs = 10_000
+
+/** The library makes a logger for each connection and stream; its usual one looks each time whether it writes to a terminal. */
+const silent: ComponentLogger = {
+  forComponent: () => log,
+}
+const log: Logger = Object.assign(() => {}, { error: () => {}, trace: () => {}, enabled: false, newScope: () => log })
 
 /** One run of the process. */
 interface Run extends Actor {
@@ -188,6 +195,7 @@ export class SimPeer {
       network: () => ({
         transports: [this.world.network.transport(run) as never],
         connectionEncrypters: [plaintext()],
+        ...(process.env.DEBUG === undefined ? { logger: silent } : {}),
       }),
       log: pino({ level: 'silent' }),
     }
