@@ -123,7 +123,8 @@ class Libp2pHost implements Host {
   }
 
   connected(): PeerId[] {
-    return this.libp2p.getPeers().map((peer) => peer.toString() as PeerId)
+    // The library's `getPeers` makes each peer id anew from its text.
+    return [...new Set(this.libp2p.getConnections().map(({ remotePeer }) => remotePeer.toString() as PeerId))]
   }
 
   connectionOf(peer: PeerId): Connection | undefined {
@@ -185,8 +186,8 @@ class Libp2pHost implements Host {
   #preferred(peer: PeerId): Connection[] {
     const lower = this.id < peer ? 'outbound' : 'inbound'
     return this.libp2p
-      .getConnections(peerIdFromString(peer))
-      .filter((connection) => connection.status === 'open')
+      .getConnections()
+      .filter(({ status, remotePeer }) => status === 'open' && remotePeer.toString() === peer)
       .sort(
         (a, b) => Number(b.direction === lower) - Number(a.direction === lower) || a.timeline.open - b.timeline.open,
       )
