@@ -23,8 +23,11 @@ interface Unsynced {
   sizeBefore: number
 }
 
+/** Pages, so that a file that grows is not copied again and again. */
+const pageBytes = 64 * 1024
+
 class Content {
-  #buffer = new Uint8Array(0)
+  #pages: Uint8Array[] = []
   #size = 0
   #unsynced: Unsynced[] = []
 
@@ -32,24 +35,32 @@ class Content {
     return this.#size
   }
 
-  /** What the running process sees. */
-  get bytes(): Uint8Array {
-    return this.#buffer.subarray(0, this.#size)
+  /** Copies what the running process sees from `position` on; returns how much that is. */
+  read(into: Uint8Array, position: number): number {
+    const length = Math.max(0, Math.min(into.length, this.#size - position))
+    for (const { page, from, to, at } of this.#parts(position, length)) into.set(page.subarray(from, to), at)
+    return length
+  }
+
+  /** A copy, not beyond the end. */
+  slice(from = 0, to = this.#size): Uint8Array {
+    const copy = new Uint8Array(Math.max(0, Math.min(to, this.#size) - from))
+    this.read(copy, from)
+    return copy
+  }
+
+  flip(position: number, bits: number): void {
+    for (const { page, from } of this.#parts(position, 1)) page[from] = (page[from] as number) ^ bits
   }
 
   write(position: number, bytes: Uint8Array): void {
-    const end = Math.min(this.#size, position + bytes.length)
-    this.#unsynced.push({
-      position,
-      bytes,
-      before: this.#buffer.slice(position, Math.max(position, end)),
-      sizeBefore: this.#size,
-    })
+    const before = this.slice(position, position + bytes.length)
+    this.#unsynced.push({ position, bytes, before, sizeBefore: this.#size })
     this.#put(position, bytes)
   }
 
   truncate(size: number): void {
-    this.#unsynced.push({ position: size, bytes: undefined, before: this.bytes.slice(size), sizeBefore: this.#size })
+    this.#unsynced.push({ position: size, bytes: undefined, before: this.slice(size), sizeBefore: this.#size })
     this.#size = size
   }
 
@@ -74,15 +85,22 @@ class Content {
 
   #put(position: number, bytes: Uint8Array): void {
     const end = position + bytes.length
-    if (end > this.#buffer.length) {
-      const grown = new Uint8Array(Math.max(end, 2 * this.#buffer.length))
-      grown.set(this.bytes)
-      this.#buffer = grown
-    }
+    while (this.#pages.length * pageBytes < end) this.#pages.push(Buffer.allocUnsafeSlow(pageBytes))
     // A gap reads as zeros, also where longer content was cut before.
-    if (position > this.#size) this.#buffer.fill(0, this.#size, position)
-    this.#buffer.set(bytes, position)
+    for (const { page, from, to } of this.#parts(this.#size, position - this.#size)) page.fill(0, from, to)
+    for (const { page, from, to, at } of this.#parts(position, bytes.length))
+      page.set(bytes.subarray(at, at + to - from), from)
     this.#size = Math.max(this.#size, end)
+  }
+
+  /** Where `length` bytes from `position` on lie: `from` to `to` of each page, the first of them being number `at`. */
+  *#parts(position: number, length: number): Iterable<{ page: Uint8Array; from: number; to: number; at: number }> {
+    for (let at = 0; at < length; ) {
+      const from = (position + at) % pageBytes
+      const to = Math.min(pageBytes, from + length - at)
+      yield { page: this.#pages[Math.floor((position + at) / pageBytes)] as Uint8Array, from, to, at }
+      at += to - from
+    }
   }
 }
 
@@ -127,8 +145,7 @@ export class SimDisk implements Disk {
     const content = this.#files.get(path)
     if (content === undefined || content.size === 0) return undefined
     const position = this.#random.int(0, content.size - 1)
-    const { bytes } = content
-    bytes[position] = (bytes[position] as number) ^ (1 << this.#random.int(0, 7))
+    content.flip(position, 1 << this.#random.int(0, 7))
     return { position }
   }
 
@@ -146,7 +163,7 @@ export class SimDisk implements Disk {
 
   /** A copy of everything as it is, to come back to with `restore`. */
   snapshot(): ReadonlyMap<string, Uint8Array> {
-    return new Map([...this.#files].map(([path, content]) => [path, content.bytes.slice()]))
+    return new Map([...this.#files].map(([path, content]) => [path, content.slice()]))
   }
 
   restore(snapshot: ReadonlyMap<string, Uint8Array>): void {
@@ -189,13 +206,11 @@ export class SimDisk implements Disk {
       size: async () => content.size,
       read: async (into, position) => {
         await this.#takes('operation')
-        const part = content.bytes.subarray(position, position + into.length)
-        into.set(part)
-        return part.length
+        return content.read(into, position)
       },
       write: async (pieces, position) => {
         // As the caller may use its buffers again, what is written is what they hold now.
-        const bytes = joined(pieces)
+        const bytes = Buffer.concat(pieces)
         await this.#takes('operation')
         const grown = Math.max(0, position + bytes.length - content.size)
         const room = Math.max(0, this.capacity - this.used)
@@ -227,14 +242,4 @@ export class SimDisk implements Disk {
       }, ms)
     })
   }
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0))
-  let at = 0
-  for (const piece of pieces) {
-    all.set(piece, at)
-    at += piece.length
-  }
-  return all
 }
