@@ -349,7 +349,7 @@ class End extends AbstractMultiaddrConnection {
       Math.max(this.#sentAt, time.now()) + this.#network.delay(this.from, this.to),
     )
     this.#lastArrival = due
-    time.as(this.#there, () => time.set(() => this.#onDue(), due - time.now()))
+    time.set(() => this.#onDue(), due - time.now(), undefined, this.#there)
   }
 
   #onDue(): void {

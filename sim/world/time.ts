@@ -48,6 +48,8 @@ export const epoch = 1_700_000_000_000
 export class VirtualTime {
   readonly #heap = new TimerHeap<VirtualTimer>((a, b) => a.at - b.at || a.order - b.order)
   readonly #actors = new AsyncLocalStorage<Actor>()
+  /** How to enter each actor's context: to make one anew for each timer costs more than most timers do. */
+  readonly #scopes = new WeakMap<Actor, ReturnType<typeof AsyncLocalStorage.snapshot>>()
   /** Timers of paused actors that have come due. */
   readonly #held = new Map<Actor, VirtualTimer[]>()
   #now = epoch
@@ -65,7 +67,10 @@ export class VirtualTime {
 
   /** Runs `act` so that every timer set in it, or in what follows from it, belongs to `actor`. */
   as<T>(actor: Actor, act: () => T): T {
-    return this.#actors.run(actor, act)
+    if (this.current() === actor) return act()
+    const scope = this.#scopes.get(actor) ?? this.#actors.run(actor, () => AsyncLocalStorage.snapshot())
+    this.#scopes.set(actor, scope)
+    return scope(act)
   }
 
   /** The actor on whose behalf this code runs. */
@@ -73,9 +78,9 @@ export class VirtualTime {
     return this.#actors.getStore()
   }
 
-  set(act: () => void, ms: number, everyMs?: number): VirtualTimer {
+  set(act: () => void, ms: number, everyMs?: number, actor = this.current()): VirtualTimer {
     const delay = Number.isFinite(ms) && ms > 0 ? ms : 0
-    const timer: VirtualTimer = { at: this.#now + delay, order: this.#order++, actor: this.current(), act, everyMs }
+    const timer: VirtualTimer = { at: this.#now + delay, order: this.#order++, actor, act, everyMs }
     this.#heap.push(timer)
     return timer
   }
@@ -124,7 +129,7 @@ export class VirtualTime {
       this.#heap.push(timer)
     }
     if (actor === undefined) this.#actors.exit(act)
-    else this.#actors.run(actor, act)
+    else this.as(actor, act)
     return true
   }
 
@@ -150,9 +155,11 @@ export class VirtualTime {
     globals.clearImmediate = stop
     globals.Date = virtualDate(() => Math.floor(this.#now))
     performance.now = () => this.elapsed()
+    // One for all: nobody looks at most of them, as what they were to end is over, and each would come with a stack.
+    const timeout = new DOMException('The operation was aborted due to timeout', 'TimeoutError')
     AbortSignal.timeout = (ms: number) => {
       const controller = new AbortController()
-      this.set(() => controller.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError')), ms)
+      this.set(() => controller.abort(timeout), ms)
       return controller.signal
     }
     Math.random = random
