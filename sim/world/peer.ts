@@ -27,9 +27,16 @@ const amnesicTickMs = 10_000
 
 /** The library makes a logger for each connection and stream; its usual one looks each time whether it writes to a terminal. */
 const silent: ComponentLogger = {
-  forComponent: () => log,
+  forComponent: () => quiet,
 }
-const log: Logger = Object.assign(() => {}, { error: () => {}, trace: () => {}, enabled: false, newScope: () => log })
+const quiet: Logger = Object.assign(() => {}, {
+  error: () => {},
+  trace: () => {},
+  enabled: false,
+  newScope: () => quiet,
+})
+/** One for all peers: each made holds the real standard output, and is flushed to it when the process ends. */
+const log = pino({ level: 'silent' })
 
 /** One run of the process. */
 interface Run extends Actor {
@@ -197,7 +204,7 @@ export class SimPeer {
         connectionEncrypters: [plaintext()],
         ...(process.env.DEBUG === undefined ? { logger: silent } : {}),
       }),
-      log: pino({ level: 'silent' }),
+      log,
     }
   }
 
