@@ -26,7 +26,7 @@ export class Authentic implements Judge {
           ids: [id ?? -1, reading.number],
         })
       }
-    return [...violations.slice(0, 10), ...this.#misplaced(), ...this.#accused()]
+    return [...violations.slice(0, 10), ...this.#misplaced(), ...this.#grafted(), ...this.#accused()]
   }
 
   /** Where both branches of a fork are to be read, all who have one of them know that it is one. */
@@ -47,6 +47,33 @@ export class Authentic implements Judge {
         .map((feed) => `${peer} follows feed ${feed} of ${topic} and knows of no fork in it`),
     )
     return some(unaware, (text) => text)
+  }
+
+  /** What a peer that forgets has published in one of its runs does not go on in a feed with what it published in another. */
+  #grafted(): Violation[] {
+    const { plan, history } = this.#evidence
+    const { amnesic = [] } = plan.workload
+    const runs = new Map<number, number>()
+    for (const { id, peer, at } of history.publications)
+      if (amnesic.includes(peer))
+        runs.set(
+          id,
+          history.peerNotes.filter((note) => note.peer === peer && note.what === 'started' && note.at <= at).length,
+        )
+    const violations: Violation[] = []
+    for (const reading of runs.size === 0 ? [] : history.readings) {
+      const branches = new Map<FeedId, number>()
+      for (const { id = -1, feed, index, at } of reading.deliveries) {
+        const run = runs.get(id)
+        if (run === undefined) continue
+        const before = branches.get(feed) ?? run
+        branches.set(feed, before)
+        if (run === before || !isHonest(plan, reading.peer)) continue
+        const text = `${nameOf(reading)} got ${feed}/${index} of run ${run} of its publisher after records of run ${before}`
+        violations.push({ promise: 'G6', at, text, ids: [id, reading.number] })
+      }
+    }
+    return violations.slice(0, 10)
   }
 
   #tellsOfFork(peer: string, feed: FeedId): boolean {

@@ -232,6 +232,22 @@ test('G6 sees honest peers blame honest peers', () => {
   assert.equal(textsOf(new Authentic(made.evidence)), [])
 })
 
+test('G6 sees one branch of a fork go on with another', () => {
+  const made = new Made()
+  const { plan } = made.evidence
+  made.evidence.plan = { ...plan, workload: { ...plan.workload, amnesic: ['a'] } }
+  made.history.note('a', 'started')
+  made.publish()
+  made.now = 10
+  made.history.note('a', 'started')
+  made.publish()
+  const reading = made.read({ peer: 'b' })
+  made.deliver(reading, 0)
+  assert.equal(new Authentic(made.evidence).verdict(), [])
+  made.deliver(reading, 1)
+  like(new Authentic(made.evidence).verdict()[0]?.text, /f\/1 of run 2 of its publisher after records of run 1/)
+})
+
 test('G6 sees a carrier that follows one branch of a fork and does not know', () => {
   const made = new Made()
   const { plan } = made.evidence
