@@ -33,7 +33,9 @@ export function drawPlan(seed: number, wish: Wish = {}): Plan {
   const names = peers.map(({ name }) => name)
   const workload = drawWorkload(new Rng(`${seed}/workload`), kinds, names, safetyMs)
   const faults = wish.faults === 'none' ? [] : drawFaults(new Rng(`${seed}/timeline`), wish.faults, names, safetyMs)
-  const timeline = [...faults, ...drawLapses(new Rng(`${seed}/lapses`), workload, safetyMs)].sort((a, b) => a.at - b.at)
+  const timeline = [...faults, ...drawLapses(new Rng(`${seed}/lapses`), workload, names, safetyMs)].sort(
+    (a, b) => a.at - b.at,
+  )
   const blackout = wish.faults !== 'none' && random.chance(0.6)
   return { seed, peers, quality, workload, timeline, safetyMs, livenessMs, blackout }
 }
@@ -87,14 +89,35 @@ function drawFaults(
   return events
 }
 
-/** An amnesic peer loses its disk now and then: what it does next it has done before. */
-function drawLapses(random: Rng, { amnesic = [] }: WorkloadPlan, safetyMs: number): FaultEvent[] {
-  return amnesic.flatMap((peer) =>
-    Array.from({ length: random.int(1, 4) }, (): FaultEvent => {
-      const at = Math.round(safetyMs * (0.1 + 0.8 * random.float()))
-      return { kind: 'wipe', at, forMs: random.int(100, 5_000), peer }
-    }),
-  )
+/**
+ * An amnesic peer loses its disk now and then: what it does next it has done before. The first time it is cut off together with some,
+ * and then with the others, so that each side has a branch of its own to tell of when they meet.
+ */
+function drawLapses(random: Rng, { amnesic = [] }: WorkloadPlan, names: string[], safetyMs: number): FaultEvent[] {
+  return amnesic.flatMap((peer): FaultEvent[] => {
+    const others = names.filter((name) => name !== peer)
+    const wiped = (share: number): FaultEvent => ({
+      kind: 'wipe',
+      at: Math.round(safetyMs * share),
+      forMs: random.int(100, 3_000),
+      peer,
+    })
+    const later = Array.from({ length: random.int(0, 2) }, () => wiped(0.5 + 0.4 * random.float()))
+    if (others.length < 2) return [wiped(0.3), ...later]
+    const first = random.sample(others, random.int(1, others.length - 1))
+    const second = others.filter((name) => !first.includes(name))
+    const lapse = wiped(0.15 + 0.2 * random.float())
+    const together = (at: number, forMs: number, a: string[], b: string[]): FaultEvent => ({
+      kind: 'partition',
+      shape: 'halves',
+      at,
+      forMs,
+      a: [peer, ...a],
+      b,
+    })
+    const meetMs = Math.round(safetyMs * (0.1 + 0.2 * random.float()))
+    return [together(0, lapse.at, first, second), lapse, together(lapse.at, meetMs, second, first), ...later]
+  })
 }
 
 function drawFault(random: Rng, kind: FaultKind, at: number, forMs: number, peer: string, names: string[]): FaultEvent {

@@ -59,10 +59,9 @@ export function addSim(program: Command): void {
 async function sim(options: SimOptions): Promise<void> {
   const scenario = options.scenario === undefined ? undefined : await scenarioIn(options.scenario)
   const plans = await plansOf(options, scenario)
-  const bar = options.json || !process.stderr.isTTY ? undefined : progressBar(plans.length)
-  const onProgress = (done: number) => bar?.update(Math.round(done * 100) / 100)
-  const results = options.real ? await runProcesses(plans, onProgress) : await runWorlds(plans, options, onProgress)
-  bar?.stop()
+  const progress = process.stderr.isTTY && !options.json ? progressBar(plans.length) : progressLines(plans.length)
+  const results = options.real ? await runProcesses(plans, progress) : await runWorlds(plans, options, progress)
+  progress.stop()
   results.sort((a, b) => a.seed - b.seed)
   for (const outcome of results) if (!('failure' in outcome)) expect(outcome, scenario)
   const failed = results.filter(({ ok }) => !ok)
@@ -98,21 +97,23 @@ async function plansOf(options: SimOptions, scenario: Scenario | undefined): Pro
   )
 }
 
-async function runWorlds(plans: Plan[], { jobs }: SimOptions, onProgress: (done: number) => void): Promise<Outcome[]> {
+async function runWorlds(plans: Plan[], { jobs }: SimOptions, progress: Progress): Promise<Outcome[]> {
   const { runMany } = await import('../../sim/index.ts')
   const tasks = plans.map((plan) => ({ plan }))
-  return runMany(tasks, { ...(jobs === undefined ? {} : { jobs }), signal: stopAsked(), onProgress })
+  return runMany(tasks, { ...(jobs === undefined ? {} : { jobs }), signal: stopAsked(), ...progress })
 }
 
 /** One after the other: each is many processes. */
-async function runProcesses(plans: Plan[], onProgress: (done: number) => void): Promise<Outcome[]> {
+async function runProcesses(plans: Plan[], { onProgress, onResult }: Progress): Promise<Outcome[]> {
   const { runReal } = await import('../../sim/index.ts')
   const stop = stopAsked()
   const results: Outcome[] = []
   for (const plan of plans) {
     if (stop.aborted) break
     const running = runReal(plan, { onProgress: (share) => onProgress(results.length + share), signal: stop })
-    results.push(await running.catch((error) => ({ seed: plan.seed, ok: false as const, failure: String(error) })))
+    const result = await running.catch((error) => ({ seed: plan.seed, ok: false as const, failure: String(error) }))
+    results.push(result)
+    onResult(result)
     onProgress(results.length)
   }
   return results
@@ -175,14 +176,42 @@ function listOf<T extends string>(option: string, text: string, known: readonly 
   })
 }
 
-function progressBar(total: number): SingleBar {
+/** What is said while runs are under way. `done` counts runs, those under way by their share. */
+interface Progress {
+  onProgress(done: number): void
+  onResult(outcome: Outcome): void
+  stop(): void
+}
+
+function progressBar(total: number): Progress {
   const bar = new SingleBar({
-    format: '{bar} {value}/{total} runs, {eta_formatted} left',
+    format: '{bar} {value}/{total} runs, {bad} bad, {eta_formatted} left',
     stream: process.stderr,
     clearOnComplete: true,
   })
-  bar.start(total, 0)
-  return bar
+  let bad = 0
+  bar.start(total, 0, { bad })
+  return {
+    onProgress: (done) => bar.update(Math.round(done * 100) / 100),
+    onResult: ({ ok }) => bar.update({ bad: ok ? bad : ++bad }),
+    stop: () => bar.stop(),
+  }
+}
+
+/** Of many runs: a line after each tenth of them, and at once for each that is bad. */
+function progressLines(total: number): Progress {
+  const step = Math.ceil(total / 10)
+  let [done, bad] = [0, 0]
+  return {
+    onProgress: () => {},
+    onResult: ({ ok, seed }) => {
+      done++
+      if (!ok) bad++
+      if (total > 1 && (!ok || done % step === 0))
+        tell(`${done}/${total} runs, ${bad} bad${ok ? '' : `: seed ${seed} has just failed`}`)
+    },
+    stop: () => {},
+  }
 }
 
 function tellFailure(outcome: Outcome, commit: string, options: SimOptions): void {

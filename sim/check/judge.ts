@@ -72,7 +72,7 @@ export function mayBeLost({ plan, history }: Evidence, { at, outcome }: Publicat
 }
 
 /** Peers that send what they should not, or what they have sent before: of these nothing is asked but that they harm nobody. */
-export function dishonest({ workload: { hostile, amnesic = [] } }: Plan): string[] {
+function dishonest({ workload: { hostile, amnesic = [] } }: Plan): string[] {
   return [...hostile, ...amnesic]
 }
 
