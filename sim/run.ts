@@ -179,11 +179,18 @@ class Run {
   async #look(): Promise<void> {
     const { sights } = this.#evidence
     sights.clear()
+    const timers = this.world.time.pending()
     for (const simPeer of this.#fleet.peers) {
       if (!simPeer.running || simPeer.paused) continue
       const { peer } = simPeer
       const [topics, friends] = await simPeer.within(() => Promise.all([peer.topics(), peer.friends()]))
-      const sight: Sight = { peer: simPeer.name, id: peer.id, friends: friends.length, topics, timers: simPeer.timers }
+      const sight: Sight = {
+        peer: simPeer.name,
+        id: peer.id,
+        friends: friends.length,
+        topics,
+        timers: simPeer.timersIn(timers),
+      }
       sights.set(simPeer.name, sight)
     }
   }

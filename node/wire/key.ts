@@ -47,14 +47,23 @@ export function peerIdOf(publicKey: Uint8Array): PeerId {
 export function publicKeyOf(peer: PeerId): Uint8Array {
   // The longest peer ids, of RSA keys as CIDs, have 62 characters; base58 takes quadratic time in the length.
   if (peer.length > 64) throw new WireError('a peer id is too long')
+  const known = publicKeys.get(peer)
+  if (known !== undefined) return new Uint8Array(known)
   try {
     const id = peerIdFromString(peer)
-    if (id.type === 'Ed25519' && id.toString() === peer) return new Uint8Array(id.publicKey.raw)
+    if (id.type === 'Ed25519' && id.toString() === peer) {
+      publicKeys.set(peer, id.publicKey.raw)
+      if (publicKeys.size > limits.identitiesMax) publicKeys.delete(publicKeys.keys().next().value as PeerId)
+      return new Uint8Array(id.publicKey.raw)
+    }
   } catch (cause) {
     throw new WireError('a peer id cannot be read', { cause })
   }
   throw new WireError('a peer id is not that of an Ed25519 key')
 }
+
+/** Peer ids read not long ago: reading one is a division of large numbers. The one read longest ago goes first. */
+const publicKeys = new Map<PeerId, Uint8Array>()
 
 interface Identity {
   readonly peer: PeerId

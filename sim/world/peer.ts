@@ -94,9 +94,9 @@ export class SimPeer {
     return this.#peer
   }
 
-  /** Timers it has set. */
-  get timers(): number {
-    return (this.#run && this.world.time.pending().get(this.#run)) ?? 0
+  /** Timers it has set, of those of all (`time.pending()`). */
+  timersIn(pending: ReadonlyMap<Actor, number>): number {
+    return (this.#run && pending.get(this.#run)) ?? 0
   }
 
   /** Runs code as this peer's process: its timers are held when the peer is paused, and gone when it crashes. */
