@@ -40,7 +40,9 @@ peers:
   a: 2
   b: { count: 1, skew: -3s, guest: true }
 publish:
-  - { by: [a, b-0], topic: t, every: 0.5s, bytes: 100-2KiB, confirm: 2 }
+  - { by: [a, b-0], topic: t, every: 0.5s, bytes: 100-2KiB, confirm: 2, count: 20 }
+amnesic: b
+freshReaders: 2
 read:
   - { by: all, topic: t, name: n }
 timeline:
@@ -55,9 +57,16 @@ timeline:
   ])
   assert.equal(plan.quality, { delayMs: 10, jitterMs: 20, bytesPerSecond: 2e6 })
   assert.equal(
-    plan.workload.publishers.map(({ peer, everyMs, bytesMax, confirm }) => [peer, everyMs, bytesMax, confirm]),
-    ['a-0', 'a-1', 'b-0'].map((peer) => [peer, 500, 2048, 2]),
+    plan.workload.publishers.map(({ peer, everyMs, bytesMax, confirm, count }) => [
+      peer,
+      everyMs,
+      bytesMax,
+      confirm,
+      count,
+    ]),
+    ['a-0', 'a-1', 'b-0'].map((peer) => [peer, 500, 2048, 2, 20]),
   )
+  assert.equal([plan.workload.amnesic, plan.freshReaders], [['b-0'], 2])
   assert.is(plan.workload.readers.length, 3)
   assert.equal(plan.timeline, [
     { at: 10_000, forMs: 1_000, kind: 'kill', peer: 'a-0' },
