@@ -10,6 +10,7 @@ import { Bounded } from './g5.ts'
 import { Authentic } from './g6.ts'
 import { Repaired } from './g8.ts'
 import { type Evidence, isHonest, type Judge, type PromiseName, type Sight, type Violation } from './judge.ts'
+import { Prompt } from './prompt.ts'
 
 export interface Hearing {
   /** Milliseconds since the run began. */
@@ -37,6 +38,7 @@ export class Court {
     this.#judges = [
       ['G1', this.#confirmedLoss],
       ['G2', new DeliveredOnce(evidence)],
+      ['G2', new Prompt(evidence)],
       ['G3', new FeedOrder(evidence)],
       ['G4', new Convergence(evidence)],
       ['G5', new Bounded(evidence)],
