@@ -12,10 +12,11 @@ const settledMs = 10_000
 const workMs = 500
 /** Trips of a record: some hops, each with a head, a want and a batch, jitter included (guess). */
 const trips = 20
-/** The same bytes cross several links, some of them more than once (guess). */
+/** What is published crosses several links, some of them more than once; what is fetched later, one (guesses, with something to spare). */
 const crossings = 8
+const fetchCrossings = 3
 /** Finding a carrier and comparing with it, before anything is fetched (guess). */
-const meetMs = 4_000
+const meetMs = 3_000
 
 export class Prompt implements Judge {
   readonly #evidence: Evidence
@@ -48,7 +49,7 @@ export class Prompt implements Judge {
     return reading.deliveries.flatMap(({ id, at }) => {
       const publication = this.#evidence.history.publications[id ?? -1]
       if (publication === undefined || publication.at < from) return []
-      const most = workMs + trips * (delayMs + jitterMs) + this.#carryMs(this.#around(publication))
+      const most = workMs + trips * (delayMs + jitterMs) + this.#carryMs(crossings * this.#around(publication))
       const took = at - publication.at
       if (took <= most) return []
       return [
@@ -64,7 +65,7 @@ export class Prompt implements Judge {
       (sum, { id }) => sum + (this.#evidence.history.publications[id ?? -1]?.bytes ?? 0),
       0,
     )
-    const most = meetMs + this.#carryMs(bytes)
+    const most = meetMs + this.#carryMs(fetchCrossings * bytes)
     const took = last.at - reading.openedAt
     if (took <= most) return []
     return [
@@ -81,6 +82,6 @@ export class Prompt implements Judge {
   }
 
   #carryMs(bytes: number): number {
-    return (crossings * bytes * 1_000) / this.#evidence.plan.quality.bytesPerSecond
+    return (bytes * 1_000) / this.#evidence.plan.quality.bytesPerSecond
   }
 }

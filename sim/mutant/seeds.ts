@@ -10,11 +10,13 @@ const links: FaultKind[] = ['partition', 'halfopen', 'reset', 'delay', 'pause', 
 const kinds: WorkloadKind[] = ['hostile', 'durable', 'amnesia', 'latecomer', 'large', 'bulk']
 
 /**
- * Small and short, since there are many to run, and in turns of everything drawn and of one part of the system under stress. So
- * each seed tries something else, whatever the bug.
+ * Small and short, since there are many to run, and in turns of everything drawn, of one part of the system under stress, and of a calm
+ * mesh, where being slow is a fault. So each seed tries something else, whatever the bug.
  */
 function wishOf(seed: number): Wish {
   const wish: Wish = { peers: 3 + (seed % 4), seconds: 40 }
+  if (seed % 12 === 6) return { ...wish, faults: 'none', workload: ['pubsub', 'latecomer'] }
+  if (seed % 12 === 0) return { peers: 7, seconds: 120, faults: 'none', workload: ['large'] }
   if (seed % 3 === 0) return wish
   const kind = kinds[Math.floor(seed / 3) % kinds.length] as WorkloadKind
   return { ...wish, faults: seed % 3 === 1 ? disks : links, workload: ['pubsub', kind] }

@@ -8,6 +8,7 @@ import { Bounded } from '../../sim/check/g5.ts'
 import { Authentic } from '../../sim/check/g6.ts'
 import { Repaired } from '../../sim/check/g8.ts'
 import type { Judge } from '../../sim/check/judge.ts'
+import { Prompt } from '../../sim/check/prompt.ts'
 import { suite } from '../helper/suite.ts'
 import { Made, sightOf } from './made.ts'
 
@@ -15,7 +16,7 @@ const test = suite('sim')
 
 const like = (text: string | undefined, pattern: RegExp) => assert.match(text ?? '', pattern)
 const textsOf = (judge: Judge) => [...judge.verdict().map(({ text }) => text), ...judge.pending()]
-const judges = [ConfirmedLoss, DeliveredOnce, FeedOrder, Convergence, Bounded, Authentic, Repaired]
+const judges = [ConfirmedLoss, DeliveredOnce, FeedOrder, Convergence, Bounded, Authentic, Repaired, Prompt]
 
 test('no judge finds anything in a healthy run', () => {
   const made = new Made()
@@ -276,6 +277,29 @@ test('G6 sees a carrier that follows one branch of a fork and does not know', ()
   ])
   made.history.told.push({ peer: 'b', at: 1, event })
   assert.equal(new Authentic(made.evidence).pending(), [])
+})
+
+test('a calm mesh is judged by how long it takes, any other is not', () => {
+  const made = new Made()
+  const live = made.read()
+  made.now = 20_000
+  made.publish()
+  const fresh = made.read({ fresh: true })
+  made.now += 500
+  made.deliver(live, 0)
+  made.deliver(fresh, 0)
+  assert.equal(textsOf(new Prompt(made.evidence)), [])
+  made.now += 1_500
+  made.publish()
+  made.now += 2_000
+  made.deliver(live, 1)
+  made.deliver(fresh, 1)
+  const [late, long] = textsOf(new Prompt(made.evidence))
+  like(late, /reading 0 .* got 1 after 2000 ms, and nothing was wrong: 520 at most/)
+  like(long, /reading 1 .* took 4000 ms for all there is, and nothing was wrong: 3000 at most/)
+  const { plan } = made.evidence
+  made.evidence.plan = { ...plan, timeline: [{ kind: 'pause', at: 1, forMs: 1, peer: 'a' }] }
+  assert.equal(textsOf(new Prompt(made.evidence)), [])
 })
 
 test.run()
