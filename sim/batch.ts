@@ -9,7 +9,7 @@ import type { RunResult } from './run.ts'
 export interface BatchOptions {
   /** Processes. Default one for each core. */
   jobs?: number
-  /** A run that takes longer in real time is given up, ms. Default 15 minutes. */
+  /** A run that takes longer in real time is given up, ms for each 100 peers or part of them. Default 15 minutes. */
   realMsMax?: number
   /** Runs that are done, with the shares of those under way. */
   onProgress?(done: number): void
@@ -81,6 +81,7 @@ class Child {
   run(task: Task, onShare: (share: number) => void): Promise<RunResult | RunFailure> {
     this.runs++
     const seed = 'plan' in task ? task.plan.seed : task.seed
+    const most = this.#realMsMax * ('plan' in task ? Math.ceil(task.plan.peers.length / 100) : 1)
     return new Promise((resolve) => {
       const done = (result: RunResult | RunFailure) => {
         clearTimeout(timer)
@@ -96,7 +97,7 @@ class Child {
       }
       const onExit = (code: number | null, signal: string | null) => failed(`the process ended with ${code ?? signal}`)
       const onAbort = () => failed('stopped')
-      const timer = setTimeout(() => failed(`no end after ${this.#realMsMax} ms`), this.#realMsMax)
+      const timer = setTimeout(() => failed(`no end after ${most} ms`), most)
       this.#signal?.addEventListener('abort', onAbort, { once: true })
       this.#process.on('message', onMessage).on('exit', onExit)
       this.#process.send(task)
