@@ -40,6 +40,8 @@ export class RealFleet implements Stage {
   readonly world: Stage['world']
   readonly disks = new Map<string, FillableDisk>()
   readonly #options: FleetOptions
+  /** The newest start of each: resolves when it runs, or when it was killed because it should not. */
+  readonly #starting = new Map<string, Promise<void>>()
   readonly #running = new Map<string, Running>()
   /** Of a peer that should run: which attempt counts. */
   readonly #attempts = new Map<string, number>()
@@ -76,7 +78,9 @@ export class RealFleet implements Stage {
     const attempt = this.#next(name)
     while (this.#attempts.get(name) === attempt && !this.#closed) {
       try {
-        await this.#start(name, attempt)
+        const starting = this.#start(name, attempt)
+        this.#starting.set(name, starting)
+        await starting
         return
       } catch (error) {
         if (this.#attempts.get(name) !== attempt) return
@@ -86,11 +90,14 @@ export class RealFleet implements Stage {
     }
   }
 
-  /** SIGKILL. */
+  /** SIGKILL; resolves when nothing of it runs, not even one that was just starting: its files may be harmed then. */
   async down(name: string): Promise<void> {
     this.#next(name)
     const running = this.#running.get(name)
-    if (running === undefined) return
+    if (running === undefined) {
+      await this.#starting.get(name)?.catch(() => undefined)
+      return
+    }
     this.#end(name, running)
     this.history.note(name, 'killed')
     await running.process.kill()
