@@ -204,14 +204,20 @@ function progressLines(total: number): Progress {
   let [done, bad] = [0, 0]
   return {
     onProgress: () => {},
-    onResult: ({ ok, seed }) => {
+    onResult: (outcome) => {
       done++
-      if (!ok) bad++
-      if (total > 1 && (!ok || done % step === 0))
-        tell(`${done}/${total} runs, ${bad} bad${ok ? '' : `: seed ${seed} has just failed`}`)
+      if (!outcome.ok) bad++
+      if (total > 1 && (!outcome.ok || done % step === 0))
+        tell(`${done}/${total} runs, ${bad} bad${outcome.ok ? '' : `: seed ${outcome.seed}, ${firstWrongIn(outcome)}`}`)
     },
     stop: () => {},
   }
+}
+
+function firstWrongIn(outcome: Outcome): string {
+  if ('failure' in outcome) return outcome.failure
+  const [first] = outcome.violations
+  return first === undefined ? '' : sentenceOf(first)
 }
 
 function tellFailure(outcome: Outcome, commit: string, options: SimOptions): void {

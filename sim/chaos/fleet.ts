@@ -101,6 +101,8 @@ export class RealFleet implements Stage {
     this.#end(name, running)
     this.history.note(name, 'killed')
     await running.process.kill()
+    // What it said last is read only now.
+    this.#collect(name, running)
   }
 
   signal(name: string, signal: 'SIGSTOP' | 'SIGCONT'): void {
@@ -135,15 +137,17 @@ export class RealFleet implements Stage {
       node: ['--no-warnings', '--import', route],
       env: { [routeVariable]: JSON.stringify(told) },
     })
+    const running: Running = { process, life: new Life(name, process.client), told: 0 }
     if (this.#attempts.get(name) !== attempt || this.#closed) {
+      running.life.over = true
       await process.kill()
+      this.#collect(name, running)
       return
     }
     for (const address of process.addresses) {
       const [, port] = /\/tcp\/(\d+)/.exec(address) ?? []
       if (port !== undefined) wires.name(Number(port), name)
     }
-    const running: Running = { process, life: new Life(name, process.client), told: 0 }
     this.#running.set(name, running)
     this.history.note(name, 'started')
     this.history.names.set(running.life.peer.id, name)
