@@ -1,6 +1,16 @@
 /** G2: every subscription gets every confirmed record from its start on, once, and again only if it did not acknowledge. */
 import type { Ack, Reading } from '../history.ts'
-import { type Evidence, expected, isHonest, isStored, type Judge, nameOf, some, type Violation } from './judge.ts'
+import {
+  type Evidence,
+  expected,
+  givenUp,
+  isHonest,
+  isStored,
+  type Judge,
+  nameOf,
+  some,
+  type Violation,
+} from './judge.ts'
 
 export class DeliveredOnce implements Judge {
   readonly #evidence: Evidence
@@ -17,12 +27,12 @@ export class DeliveredOnce implements Judge {
   pending(): string[] {
     const { history } = this.#evidence
     const everything = expected(this.#evidence)
-    const gone = damageGivenUp(this.#evidence)
+    const gone = givenUp(this.#evidence)
     return history.readings
       .filter((reading) => reading.endedAt === undefined && isHonest(this.#evidence.plan, reading.peer))
       .flatMap((reading) => {
         // Story 1: a reader that waited at a damaged place for as long as the limit says has gone on without it. A fresh one has no excuse.
-        if (!reading.fresh && (gone.get(reading.peer) ?? 0) > reading.openedAt) return []
+        if (!reading.fresh && gone.get(reading.peer)?.some((at) => at > reading.openedAt)) return []
         const missing = [...this.#wanted(reading, everything.get(reading.topic) ?? new Set())].filter(
           (id) => !reading.got.has(id),
         )
@@ -127,11 +137,4 @@ export class DeliveredOnce implements Judge {
       (reading) => `${nameOf(reading)} ended with: ${reading.failure}`,
     ).map((text) => ({ promise: 'G2', at: 0, text, ids: [] }))
   }
-}
-
-/** By peer: when it last gave up a damaged place. */
-function damageGivenUp({ history }: Evidence): Map<string, number> {
-  const last = new Map<string, number>()
-  for (const { peer, at, event } of history.told) if (event.type === 'damage-lost') last.set(peer, at)
-  return last
 }

@@ -1,5 +1,5 @@
 /** G3: records of one feed come in the order they were published. */
-import { type Evidence, type Judge, nameOf, type Violation } from './judge.ts'
+import { type Evidence, givenUp, type Judge, nameOf, type Violation } from './judge.ts'
 
 export class FeedOrder implements Judge {
   readonly #evidence: Evidence
@@ -10,13 +10,14 @@ export class FeedOrder implements Judge {
 
   verdict(): Violation[] {
     const { history } = this.#evidence
+    const gone = givenUp(this.#evidence)
     const violations: Violation[] = []
     for (const reading of history.readings) {
       const last = new Map<string, number>()
       for (const { feed, index, id, at } of reading.deliveries) {
         const before = last.get(feed)
         // Story 1: a place that was given up after damage is filled at the end of the log when a friend has it after all.
-        if (before !== undefined && index < before && !this.#gaveUp(reading.peer, at))
+        if (before !== undefined && index < before && !gone.get(reading.peer)?.some((when) => when <= at))
           violations.push({
             promise: 'G3',
             at,
@@ -31,11 +32,5 @@ export class FeedOrder implements Judge {
 
   pending(): string[] {
     return []
-  }
-
-  #gaveUp(peer: string, by: number): boolean {
-    return this.#evidence.history.told.some(
-      (told) => told.peer === peer && told.at <= by && told.event.type === 'damage-lost',
-    )
   }
 }

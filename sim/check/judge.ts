@@ -3,7 +3,7 @@
  * `verdict` tells what is wrong whatever happens later; `pending` tells in words what must still come about, and what is pending
  * when the time for healing is over is a violation too.
  */
-import type { PeerId, TopicStatus } from '../../node/index.ts'
+import { limits, type PeerId, type TopicStatus } from '../../node/index.ts'
 import type { History, Publication, Reading } from '../history.ts'
 import type { Plan } from '../plan.ts'
 
@@ -132,6 +132,28 @@ export function expected(evidence: Evidence): Map<string, Set<number>> {
     if (reading.fresh && isHonest(plan, reading.peer))
       for (const id of reading.got.keys()) if (!left.has(id)) add(reading.topic, id)
   return byTopic
+}
+
+/** A clock that gains or loses a little. */
+const driftShare = 0.1
+
+/**
+ * By peer: when it went on without what damage took, having waited for it as long as it must. One whose clock was set has an excuse, since
+ * it cannot know how long that was. Sooner it may give up only what comes again at the end of the log by itself.
+ */
+export function givenUp({ plan, history }: Evidence): Map<string, number[]> {
+  const skewed = new Set(plan.timeline.flatMap((event) => (event.kind === 'skew' ? [event.peer] : [])))
+  const found = new Map<string, number>()
+  const times = new Map<string, number[]>()
+  for (const { peer, at, event } of history.told) {
+    if (event.type !== 'damage-found' && event.type !== 'damage-lost') continue
+    const place = `${peer} ${event.file}`
+    const since = found.get(place) ?? at
+    if (event.type === 'damage-found') found.set(place, since)
+    else if (skewed.has(peer) || at - since >= limits.repairWaitMs * (1 - driftShare))
+      times.set(peer, [...(times.get(peer) ?? []), at])
+  }
+  return times
 }
 
 export function nameOf(reading: Reading): string {

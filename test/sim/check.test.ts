@@ -1,5 +1,6 @@
 import * as assert from 'uvu/assert'
 import { limits } from '../../node/limits.ts'
+import type { PeerEvent } from '../../node/types.ts'
 import { ConfirmedLoss } from '../../sim/check/g1.ts'
 import { DeliveredOnce } from '../../sim/check/g2.ts'
 import { FeedOrder } from '../../sim/check/g3.ts'
@@ -155,6 +156,27 @@ test('G3 sees records of one feed out of order', () => {
   made.deliver(reading, 1)
   made.deliver(reading, 0)
   like(new FeedOrder(made.evidence).verdict()[0]?.text, /\/0 after .*\/1/)
+})
+
+test('G3 excuses what a damaged place brought out of order only where the peer had waited for it', () => {
+  const made = new Made()
+  const reading = made.read()
+  made.publish()
+  made.publish()
+  const file = 'topics/t/0000000000000000.seg'
+  const event = { topic: 't' as never, time: 0, file, bytes: 50 }
+  const tell = (type: 'damage-found' | 'damage-lost', at: number) => {
+    const more = type === 'damage-found' ? { position: 9, kind: 'damaged' as const } : {}
+    made.history.told.push({ peer: 'b', at, event: { type, ...event, ...more } as PeerEvent })
+  }
+  tell('damage-found', 0)
+  tell('damage-lost', 1_000)
+  made.now = 40_000
+  made.deliver(reading, 1)
+  made.deliver(reading, 0)
+  assert.is(new FeedOrder(made.evidence).verdict().length, 1)
+  tell('damage-lost', limits.repairWaitMs)
+  assert.equal(new FeedOrder(made.evidence).verdict(), [])
 })
 
 test('G4 says who differs, who does not run and who is alone', () => {
