@@ -5,15 +5,12 @@
  */
 import { limits } from '../limits.ts'
 import type { FeedId } from '../types.ts'
+import { type Done, isDone, markDone } from './done.ts'
 
 /** Ranges of a feed that are told to other peers; what is left out may be delivered again there. */
 const sharedRanges = 100
 
-export interface FeedAcks {
-  /** Records before this index are done. */
-  low: number
-  /** Ranges [from, to) above `low` that are done, ascending, not touching. */
-  ranges: [number, number][]
+export interface FeedAcks extends Done {
   /** Batches up to this number were published before the subscription began, and are not wanted. */
   skip: number
 }
@@ -30,9 +27,7 @@ export class Cursor {
 
   isDone(feed: FeedId, index: number): boolean {
     const acks = this.#feeds.get(feed)
-    if (acks === undefined) return false
-    if (index < acks.low) return true
-    return acks.ranges.some(([from, to]) => index >= from && index < to)
+    return acks !== undefined && isDone(acks, index)
   }
 
   /** Whether all records of a batch are done or were never wanted. */
@@ -45,16 +40,7 @@ export class Cursor {
 
   /** Marks records [from, to) as done. False where that would need more ranges than are kept: the oldest open record has to be acknowledged first. */
   done(feed: FeedId, from: number, to: number): boolean {
-    const acks = this.#acksOf(feed)
-    if (to <= acks.low) return true
-    if (from <= acks.low) acks.low = to
-    else if (!insert(acks.ranges, from, to)) return false
-    // Ranges that the low-water mark has reached are part of it.
-    while (acks.ranges[0] !== undefined && acks.ranges[0][0] <= acks.low) {
-      acks.low = Math.max(acks.low, acks.ranges[0][1])
-      acks.ranges.shift()
-    }
-    return true
+    return markDone(this.#acksOf(feed), from, to)
   }
 
   /** Batches up to `seq` are not wanted. */
@@ -105,27 +91,6 @@ export class Cursor {
     }
     return acks
   }
-}
-
-/** Adds [from, to) to ascending ranges, joining those it touches; false when there is no room for another. */
-function insert(ranges: [number, number][], from: number, to: number): boolean {
-  // Acknowledgements mostly come in order: look from the end.
-  let at = ranges.length
-  while (at > 0 && (ranges[at - 1] as [number, number])[0] > from) at--
-  const before = ranges[at - 1]
-  if (before !== undefined && before[1] >= from) {
-    before[1] = Math.max(before[1], to)
-    at--
-  } else {
-    if (ranges.length >= limits.ackRangesMax) return false
-    ranges.splice(at, 0, [from, to])
-  }
-  const current = ranges[at] as [number, number]
-  while (ranges[at + 1] !== undefined && (ranges[at + 1] as [number, number])[0] <= current[1]) {
-    current[1] = Math.max(current[1], (ranges[at + 1] as [number, number])[1])
-    ranges.splice(at + 1, 1)
-  }
-  return true
 }
 
 /** Reads a state that was stored or told; undefined for what is not one. */
