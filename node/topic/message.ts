@@ -1,7 +1,9 @@
 /** A delivered record: reads what it shows out of the batch when asked, so that what nobody looks at costs nothing. */
 import type { FeedId, Headers, Message, PeerId, TopicName } from '../types.ts'
-import type { SignedHead } from '../wire/head.ts'
-import type { RecordBatch } from '../wire/record.ts'
+import { expandBody } from '../wire/compress.ts'
+import { WireError } from '../wire/error.ts'
+import type { Batch, SignedHead } from '../wire/head.ts'
+import { openRecords, type RecordBatch } from '../wire/record.ts'
 import type { Codec } from './codec.ts'
 
 /** What the records of one delivered batch share. */
@@ -70,5 +72,18 @@ export class DeliveredMessage<T> implements Message<T> {
 
   ack(): Promise<void> {
     return this.#delivery.ack(this.feed, this.index)
+  }
+}
+
+/** The records of a batch. Undefined where it is signed by its author and yet no record batch: nobody can read it, and nobody is held up by it. */
+export function recordsOf({ head, body }: Batch): RecordBatch | undefined {
+  try {
+    const records = openRecords(expandBody(head.head, body), head.head.count)
+    // Finds each record once, so that nothing malformed surfaces in the application's hands.
+    for (let i = 0; i < records.count; i++) records.timeDelta(i)
+    return records
+  } catch (error) {
+    if (error instanceof WireError) return undefined
+    throw error
   }
 }

@@ -6,13 +6,11 @@
 import { limits } from '../limits.ts'
 import type { TopicLog } from '../store/topic-log.ts'
 import type { FeedId, Message, Subscription } from '../types.ts'
-import { expandBody } from '../wire/compress.ts'
-import { WireError } from '../wire/error.ts'
-import type { Batch, SignedHead } from '../wire/head.ts'
-import { openRecords, type RecordBatch } from '../wire/record.ts'
+import type { SignedHead } from '../wire/head.ts'
+import type { RecordBatch } from '../wire/record.ts'
 import type { Codec } from './codec.ts'
 import type { Cursor } from './cursor.ts'
-import { DeliveredMessage, type Delivery } from './message.ts'
+import { DeliveredMessage, type Delivery, recordsOf } from './message.ts'
 
 /** What a subscription reads with; settled once it has found its place. */
 export interface Reading {
@@ -198,18 +196,5 @@ export class TopicSubscription<T> implements Subscription<T> {
       this.#wake = resolve
     })
     this.#wake = undefined
-  }
-}
-
-/** Signed by its author and yet not a record batch: nobody can read it, and nobody is held up by it. */
-function recordsOf({ head, body }: Batch): RecordBatch | undefined {
-  try {
-    const records = openRecords(expandBody(head.head, body), head.head.count)
-    // Finds each record once, so that nothing malformed surfaces in the application's hands.
-    for (let i = 0; i < records.count; i++) records.timeDelta(i)
-    return records
-  } catch (error) {
-    if (error instanceof WireError) return undefined
-    throw error
   }
 }
