@@ -1,3 +1,5 @@
+import type { GroupSettings } from './types.ts'
+
 /** Every way Grapevine tells a caller that something did not work. `data` belongs to the code. */
 export interface ErrorData {
   /** An option, argument or value the caller gave is wrong; `option` names it. */
@@ -30,6 +32,17 @@ export interface ErrorData {
   PeerClosed: Record<string, never>
   /** Another reader of this peer already uses the subscription's name. */
   SubscriptionInUse: { name: string; topic: string }
+  /** The group exists with other settings. */
+  GroupConflict: { topic: string; group: string; has: GroupSettings; asked: GroupSettings }
+  /** An `exclusive` group has its one member, `holder`. */
+  GroupInUse: { topic: string; group: string; holder: string }
+  /**
+   * The record is not this delivery's any more: it was settled before (`settled`), was not acknowledged in time (`expired`), or its slot went to
+   * another member or has to be claimed again (`taken`). `holder` has the slot now, as far as is known.
+   */
+  LeaseLost: { group: string; record: string; reason: 'settled' | 'expired' | 'taken'; holder: string | undefined }
+  /** This kind of peer cannot do it. */
+  Unsupported: { what: string }
   /** The local API refused or could not be reached. */
   ApiFailed: { status: number }
 }

@@ -1,19 +1,18 @@
 /** Fans out what happens to whoever listens; a listener that does not read loses the oldest. What happened while the peer started goes to the first. */
 import { limits } from './limits.ts'
-import type { PeerEvent } from './types.ts'
 
-export class EventStream {
-  readonly #listeners = new Set<Listener>()
-  #early: PeerEvent[] = []
+export class EventStream<E> {
+  readonly #listeners = new Set<Listener<E>>()
+  #early: E[] = []
 
-  emit(event: PeerEvent): void {
+  emit(event: E): void {
     if (this.#listeners.size === 0 && this.#early.length < limits.eventsMax) this.#early.push(event)
     for (const listener of this.#listeners) listener.push(event)
   }
 
   /** Everything from this call on. */
-  listen(): AsyncIterable<PeerEvent> & AsyncIterator<PeerEvent> {
-    const listener = new Listener(() => this.#listeners.delete(listener))
+  listen(): AsyncIterable<E> & AsyncIterator<E> {
+    const listener = new Listener<E>(() => this.#listeners.delete(listener))
     for (const event of this.#early.splice(0)) listener.push(event)
     this.#listeners.add(listener)
     return listener
@@ -25,9 +24,9 @@ export class EventStream {
   }
 }
 
-class Listener implements AsyncIterable<PeerEvent>, AsyncIterator<PeerEvent> {
+class Listener<E> implements AsyncIterable<E>, AsyncIterator<E> {
   readonly #onEnd: () => void
-  readonly #waiting: PeerEvent[] = []
+  readonly #waiting: E[] = []
   #wake: (() => void) | undefined
   #ended = false
 
@@ -39,13 +38,13 @@ class Listener implements AsyncIterable<PeerEvent>, AsyncIterator<PeerEvent> {
     return this
   }
 
-  push(event: PeerEvent): void {
+  push(event: E): void {
     if (this.#waiting.length >= limits.eventsMax) this.#waiting.shift()
     this.#waiting.push(event)
     this.#wake?.()
   }
 
-  async next(): Promise<IteratorResult<PeerEvent, undefined>> {
+  async next(): Promise<IteratorResult<E, undefined>> {
     while (!this.#ended) {
       const event = this.#waiting.shift()
       if (event !== undefined) return { done: false, value: event }
@@ -56,7 +55,7 @@ class Listener implements AsyncIterable<PeerEvent>, AsyncIterator<PeerEvent> {
     return { done: true, value: undefined }
   }
 
-  async return(): Promise<IteratorResult<PeerEvent, undefined>> {
+  async return(): Promise<IteratorResult<E, undefined>> {
     this.#ended = true
     this.#onEnd()
     this.#wake?.()

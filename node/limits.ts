@@ -239,6 +239,47 @@ export const limits = {
   unackedMax: 100_000,
   /** How often acknowledgements are shared with the other carriers. */
   cursorShareMs: 1 * second,
+  /** How long a group's member may be silent before others take its slots, and how long a consumer has for a record, unless told otherwise. */
+  groupLeaseMs: 5 * second,
+  /** Below, a usual pause of a process loses slots. Above, nobody would wait for what a dead member held. Outside: `InvalidOption`. */
+  groupLeaseMsMin: 1 * second,
+  groupLeaseMsMax: 12 * 3_600 * second,
+  /** Members beat this often; with leases below five beats, five times a lease. */
+  groupBeatMs: 1 * second,
+  /** How far `extend` may move the end of a record's lease from now: what SQS has. More: `InvalidOption`. */
+  groupExtendMsMax: 12 * 3_600 * second,
+  /** Members of one group that are remembered, some 200 B each. More: silent ones are forgotten, then newcomers are ignored. */
+  groupMembersMax: 1_000,
+  /** Voters of a group with `quorum`: each beat names all. More: newcomers do not vote. */
+  groupVotersMax: 100,
+  /** A voter that was silent so long is dropped by those that have a majority. */
+  groupVoterMs: 60 * second,
+  /** Own beats of which it is remembered when they were sent: more than the longest of usual leases needs. */
+  groupBeatsKept: 64,
+  /** How far a slot's term may jump in one notice: nobody gets there by claiming, and the numbers must never run out. Further: ignored. */
+  groupTermLead: 2 ** 32,
+  /** Records of a member's slots that are known and not done, some 300 B each. More: it reads on when some are done. */
+  groupBacklogMax: 5_000,
+  /** Records one consumer may have at once. More: `InvalidOption`. */
+  groupConcurrencyMax: 1_000,
+  /** Open records of a group of which it is remembered how often they were handed out. More: the oldest count anew. */
+  groupAttemptsMax: 20_000,
+  /** Records in one notice of work. More goes into the next. */
+  groupWorkMax: 1_000,
+  /** Feeds in one notice that sums up. More goes into the next. */
+  groupSumFeeds: 1_000,
+  /** How long what is acknowledged or handed out waits for another peer to have that on disk, where one is linked. */
+  groupConfirmMs: 1 * second,
+  /** Notices kept of one group, in segments of that size (disk, and the time it takes to join). Beyond, the oldest segments go. */
+  groupNoticeBytesMax: 16 * MiB,
+  groupNoticeSegmentBytes: 2 * MiB,
+  /** After so many bytes of notices a member sums up what is known, well before they go. */
+  groupSumBytes: 4 * MiB,
+  /** Deliveries remembered to notice those that were made twice, some 150 B each. More: the oldest are forgotten. */
+  groupDeliveriesMax: 10_000,
+  /** A dead letter that could not be published is tried again after this. */
+  groupRetryMs: 1 * second,
+
   /** Events kept for a reader of `events()` that does not read. More: the oldest go. */
   eventsMax: 1_000,
 

@@ -1,7 +1,7 @@
 /**
  * A peer: the rooms put together, started from the disk up and stopped in the reverse order.
  *
- *   store -> host -> presence -> friends -> sync, gossip -> carrier, topics -> discovery
+ *   store -> host -> presence -> friends -> sync, gossip -> carrier, topics -> groups -> discovery
  *
  * Nothing is decided here: what one room tells another is wired up, and what happens is told as events.
  */
@@ -10,6 +10,7 @@ import { EventStream } from './events.ts'
 import { HybridClock } from './feed/hlc.ts'
 import { createFriends, type Friends } from './friends/friends.ts'
 import { Gossip } from './gossip/gossip.ts'
+import { Groups } from './group/groups.ts'
 import type { Discovery } from './host/discovery.ts'
 import { createHost, type Host } from './host/host.ts'
 import type { CheckedOptions } from './options.ts'
@@ -62,11 +63,12 @@ interface Rooms {
   gossip: Gossip
   carrier: Carrier
   topics: Topics
+  groups: Groups
 }
 
 class RunningPeer implements Peer {
   readonly #parts: PeerParts
-  readonly #events = new EventStream()
+  readonly #events = new EventStream<PeerEvent>()
   readonly #since: number
   /** Undone in reverse order. */
   readonly #undo: (() => unknown)[] = []
@@ -149,9 +151,12 @@ class RunningPeer implements Peer {
       hybrid,
       confirmTimeoutMs: options.confirmTimeoutMs,
       discovers: options.discover || options.join.length > 0,
+      group: (topic, name, asked, codec) => groups.group(topic, name, asked, codec),
     })
     this.#undo.push(() => topics.close())
-    this.#rooms = { store, host, presence, friends, sync, gossip, carrier, topics }
+    const groups = new Groups({ me: host.id, topics, carrier, sync, clock, onMisbehaved })
+    this.#undo.push(() => groups.close())
+    this.#rooms = { store, host, presence, friends, sync, gossip, carrier, topics, groups }
 
     friends.onMisbehaved((peer, reason) => this.#emit({ type: 'misbehaved', peer, reason, time: clock.now() }))
     friends.onFriend((peer) => this.#emit({ type: 'friend-joined', peer, time: clock.now() }))
@@ -221,6 +226,7 @@ class RunningPeer implements Peer {
   }
 
   async drain(): Promise<void> {
+    await this.#running.groups.drain()
     await this.#running.topics.drain()
   }
 

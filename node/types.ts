@@ -104,6 +104,111 @@ export interface Topic<T> {
     options?: PublishManyOptions,
   ): Promise<PublishManyResult>
   subscribe(options?: SubscribeOptions): Subscription<T>
+  /** The consumer group of this name; one and the same for all who ask on this peer. Throws `InvalidOption`, `InvalidTopic`, `GroupConflict`. */
+  group(name: string, options?: GroupOptions): Group<T>
+}
+
+/**
+ * `shared` (default): any member, any order. `key-shared`: records with one key one at a time and in order. `exclusive`: one member,
+ * others are refused. `failover`: one active member, the others stand by.
+ */
+export type GroupType = 'shared' | 'key-shared' | 'exclusive' | 'failover'
+
+export interface GroupOptions {
+  type?: GroupType
+  /** How long a member may be silent before others take over, and how long a consumer has for a record, ms. 1,000 to 12 hours, default 5,000. */
+  leaseMs?: number
+  /** A record that was handed out so often and not acknowledged goes to the dead letters. 1 to 1,000, default 5. */
+  maxReceives?: number
+  /** Topic for dead letters. Default `<topic>.dead`. */
+  deadLetter?: string
+  /** Whether only members that a majority hears deliver: in a partition the minority stops. Default false: both sides go on. */
+  quorum?: boolean
+  /** Where the group begins when it is new. Default `latest`. */
+  from?: 'earliest' | 'latest'
+}
+
+/** What all members of a group share. */
+export interface GroupSettings {
+  type: GroupType
+  leaseMs: number
+  maxReceives: number
+  deadLetter: string
+  quorum: boolean
+}
+
+export interface ConsumeOptions {
+  /** Records on their way to this consumer or not yet settled by it. 1 to 1,000, default 1. */
+  concurrency?: number
+  /** Ends the iteration. */
+  signal?: AbortSignal
+}
+
+/** A record as a group hands it out. `ack`, `nack` and `extend` reject with `LeaseLost` once it is not this delivery's any more. */
+export interface GroupRecord<T> extends Omit<Message<T>, 'ack'> {
+  /** How often it was handed out, this time included. */
+  readonly attempt: number
+  /** Never goes back for one key (`key-shared`) or the group (`exclusive`, `failover`): a store that keeps the highest can refuse who is late. */
+  readonly fencingToken: number
+  /** It is done; resolves when another peer that is linked knows that too, or a second has passed. */
+  ack(): Promise<void>
+  /** It shall be handed out again, to anybody, after `delayMs` (default 0). */
+  nack(options?: { delayMs?: number }): Promise<void>
+  /** `ms` more from now, up to 12 hours. */
+  extend(ms: number): Promise<void>
+}
+
+export interface GroupMember {
+  peer: PeerId
+  /** Slots it holds. */
+  slots: number
+  /** Since its last beat, ms; 0 for ourselves. */
+  silentMs: number
+}
+
+export interface GroupSlot {
+  slot: number
+  holder: PeerId | undefined
+  /** The fencing token it is, or was last, held under. */
+  term: number
+  /** Records of it that are not done. */
+  lag: number
+}
+
+export interface GroupStatus {
+  topic: TopicName
+  name: string
+  settings: GroupSettings
+  /** Live ones, ourselves included when we are consuming. */
+  members: GroupMember[]
+  slots: GroupSlot[]
+  /** Records that are not done, of those that are here. */
+  lag: number
+  /** Records known to have been delivered by two members at once, the last of them: `feed/index`. */
+  deliveredTwice: string[]
+}
+
+export type GroupEvent =
+  | { type: 'joined' | 'left'; peer: PeerId; time: number }
+  | { type: 'slot-taken'; slot: number; term: number; time: number }
+  | { type: 'slot-lost'; slot: number; term: number; to: PeerId | undefined; time: number }
+  | { type: 'dead-letter'; id: string; reason: DeadReason; time: number }
+  /** Two members delivered it in the same place of its attempts: what a partition does without `quorum`. Told when they hear of each other. */
+  | { type: 'delivered-twice'; id: string; peers: [PeerId, PeerId]; time: number }
+
+/** Why a record is a dead letter: it was handed out `maxReceives` times, or its bytes are not what the topic's codec says. */
+export type DeadReason = 'max-receives' | 'undecodable'
+
+export interface Group<T> {
+  readonly topic: TopicName
+  readonly name: string
+  /** Takes part, for as long as the iteration lasts. Rejects with `GroupConflict`, `GroupInUse`. */
+  consume(options?: ConsumeOptions): AsyncIterable<GroupRecord<T>>
+  status(): Promise<GroupStatus>
+  /** What happens from now on, until the iteration is ended. */
+  events(): AsyncIterable<GroupEvent>
+  /** Hands nothing more out, waits for what is on its way, passes the slots on, ends all iterations. */
+  drain(): Promise<void>
 }
 
 export interface TopicOptions {

@@ -4,6 +4,7 @@ import { GrapevineError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Codec } from '../topic/codec.ts'
 import type {
+  Group,
   Outgoing,
   PublishManyOptions,
   PublishManyResult,
@@ -177,6 +178,12 @@ export class RemoteTopic<T> implements Topic<T> {
       send()
     }
     channel.send({ type: 'end' })
+  }
+
+  /** Not yet: throws `Unsupported`. */
+  group(): Group<T> {
+    const what = 'consumer groups through the local API'
+    throw new GrapevineError('Unsupported', `${what} are not supported yet: use createPeer in this process`, { what })
   }
 
   subscribe(options: SubscribeOptions = {}): RemoteSubscription<T> {

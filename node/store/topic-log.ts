@@ -45,6 +45,9 @@ export type DamageEvent =
   | { type: 'damage-repaired'; topic: TopicName; feed: FeedId; seq: number }
   | { type: 'damage-lost'; topic: TopicName; file: string; bytes: number }
 
+/** Control topics of groups: their segments are small, so that old ones can go. */
+export const noticePrefix = '$groups.'
+
 export interface RetentionRule {
   /** Segments whose newest batch is older go. */
   maxAgeMs?: number

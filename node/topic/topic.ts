@@ -2,6 +2,8 @@
 import { GrapevineError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type {
+  Group,
+  GroupOptions,
   Outgoing,
   PublishManyOptions,
   PublishManyResult,
@@ -25,6 +27,7 @@ export interface TopicParts {
   now(): number
   assertOpen(): void
   subscribe(options: SubscribeOptions, codec: Codec): Subscription<unknown>
+  group(name: string, options: GroupOptions, codec: Codec): Group<unknown>
 }
 
 /** What publishMany keeps in the queue before it waits: enough for several batches, far from the queue's limit. */
@@ -74,6 +77,11 @@ export class PublicTopic<T> implements Topic<T> {
   subscribe(options: SubscribeOptions = {}): Subscription<T> {
     this.#parts.assertOpen()
     return this.#parts.subscribe(options, this.#parts.codec) as Subscription<T>
+  }
+
+  group(name: string, options: GroupOptions = {}): Group<T> {
+    this.#parts.assertOpen()
+    return this.#parts.group(name, options, this.#parts.codec) as Group<T>
   }
 
   #enqueue(

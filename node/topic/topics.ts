@@ -18,7 +18,17 @@ import type { Clock, Random, StateDb } from '../ports.ts'
 import type { Presence } from '../presence/presence.ts'
 import type { TopicLog } from '../store/topic-log.ts'
 import type { Sync } from '../sync/sync.ts'
-import type { FeedId, PeerId, StartPosition, SubscribeOptions, Subscription, Topic, TopicName } from '../types.ts'
+import type {
+  FeedId,
+  Group,
+  GroupOptions,
+  PeerId,
+  StartPosition,
+  SubscribeOptions,
+  Subscription,
+  Topic,
+  TopicName,
+} from '../types.ts'
 import type { SigningKey } from '../wire/key.ts'
 import { recordSize } from '../wire/record.ts'
 import { parseTopic } from '../wire/topic.ts'
@@ -27,7 +37,7 @@ import type { Codec } from './codec.ts'
 import { Confirmations } from './confirm.ts'
 import { Cursor, type CursorState } from './cursor.ts'
 import { CursorKeeper } from './cursors.ts'
-import { Publisher, type Sink } from './publisher.ts'
+import { type OutgoingBytes, Publisher, type Sink } from './publisher.ts'
 import { type Reading, TopicSubscription } from './subscription.ts'
 import { PublicTopic } from './topic.ts'
 
@@ -45,6 +55,8 @@ export interface TopicsOptions {
   confirmTimeoutMs: number
   /** Whether there are ways to find other peers: then a peer is not taken to be alone before it has had time to. */
   discovers: boolean
+  /** Groups are a room above this one. */
+  group(topic: TopicName, name: string, options: GroupOptions, codec: Codec): Group<unknown>
 }
 
 /** After the start, friends are still being found: so long a reader waits for the first, and `auto` hopes for one. */
@@ -83,7 +95,27 @@ export class Topics {
       now: () => this.#options.clock.now(),
       assertOpen: () => this.#assertOpen(),
       subscribe: (options, its) => this.#subscribe(topic, options, its),
+      group: (name, options, its) => this.#options.group(topic, name, options, its),
     })
+  }
+
+  /** Queues a record that is bytes already; its sink hears the rest. Throws `QueueFull`, `RecordTooLarge`, `PeerClosed`. */
+  append(topic: TopicName, record: OutgoingBytes, sink: Sink): void {
+    if (this.#state === 'closed') throw new GrapevineError('PeerClosed', 'the peer is closed', {})
+    this.#publisherOf(topic).publisher.enqueue(record, recordSize({ ...record, timeDelta: 0 }), sink)
+  }
+
+  /**
+   * A reader begins now, with what comes from here on: whatever friends say that they hold is history, but for what is published
+   * here after this call. Returns what writes that into a cursor, once the topic is carried.
+   */
+  latest(topic: TopicName): (log: TopicLog, cursor: Cursor) => Promise<void> {
+    const subscribedAt = this.#options.clock.now()
+    const ownTip = this.#publishers.get(topic)?.publisher.tip
+    return async (log, cursor) => {
+      await this.meet(topic, 'heard')
+      this.#skipHistory(log, cursor, subscribedAt, ownTip)
+    }
   }
 
   onConfirmed(peer: PeerId, topic: TopicName, feed: FeedId, seq: number): void {
@@ -191,10 +223,9 @@ export class Topics {
   }
 
   #share(topic: TopicName, name: string, state: CursorState): Promise<void> {
-    const { publisher } = this.#publisherOf(controlTopicOf(topic))
-    if (this.#state === 'closed' || !publisher.hasRoom) return Promise.resolve()
+    const control = controlTopicOf(topic)
+    if (this.#state === 'closed' || !this.#publisherOf(control).publisher.hasRoom) return Promise.resolve()
     const record = { value: Buffer.from(JSON.stringify(state)), key: name, time: this.#options.clock.now() }
-    const bytes = recordSize({ ...record, timeDelta: 0 })
     return new Promise((resolve) => {
       const sink: Sink = {
         confirm: 'auto',
@@ -202,13 +233,12 @@ export class Topics {
         onDone: () => resolve(),
         onFailed: () => resolve(),
       }
-      publisher.enqueue(record, bytes, sink)
+      this.append(control, record, sink)
     })
   }
 
   async #open(topic: TopicName, from: StartPosition, keeper: CursorKeeper | undefined): Promise<Reading> {
-    const subscribedAt = this.#options.clock.now()
-    const ownTip = this.#publishers.get(topic)?.publisher.tip
+    const latest = this.latest(topic)
     // Before anything is awaited: what we publish from here on lies behind it.
     const end = this.#options.carrier.endOffset(topic)
     const log = await this.#options.carrier.carry(topic, 'subscribed')
@@ -217,8 +247,7 @@ export class Topics {
     if (keeper === undefined || !(await this.#recall(topic, keeper))) {
       if (from === 'latest') {
         offset = end
-        await this.#meet(topic, 'heard')
-        this.#skipHistory(log, cursor, subscribedAt, ownTip)
+        await latest(log, cursor)
       } else if (from instanceof Date) {
         cursor.since = from.getTime()
         offset = log.offsetAt(cursor.since)
@@ -235,12 +264,12 @@ export class Topics {
   async #recall(topic: TopicName, keeper: CursorKeeper): Promise<boolean> {
     const known = await keeper.load()
     const control = await this.#options.carrier.carry(controlTopicOf(topic), 'subscribed')
-    await this.#meet(control.topic, 'level')
+    await this.meet(control.topic, 'level')
     return (await keeper.follow(control)) || known
   }
 
   /** Waits, within bounds, for friends that hold the topic to say what they have (`level`: and until we have it too). */
-  async #meet(topic: TopicName, until: 'heard' | 'level'): Promise<void> {
+  async meet(topic: TopicName, until: 'heard' | 'level'): Promise<void> {
     const { sync, presence, clock } = this.#options
     await sync.linked(Math.max(0, this.#discoveredBy - clock.now()))
     await sync.until(() => presence.carriersOf(topic).length === 0 || sync.holders(topic).length > 0, meetMs)

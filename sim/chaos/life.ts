@@ -5,7 +5,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Peer, Topic, TopicOptions } from '../../node/index.ts'
-import { subscriptionWith } from '../story/outside.ts'
+import { groupWith, subscriptionWith } from '../story/outside.ts'
 import type { StagePeer } from '../workload/stage.ts'
 
 /** A connection may be seen to break before the process is known to have ended. */
@@ -44,6 +44,7 @@ export class Life implements StagePeer {
       publish: (value, settings) => ask(() => inside.publish(value, settings)),
       publishMany: (values, settings) => ask(() => inside.publishMany(values, settings)),
       subscribe: (settings) => subscriptionWith(ask, inside.subscribe(settings)),
+      group: (name, settings) => groupWith(ask, inside.group(name, settings)),
     }
   }
 

@@ -1,5 +1,5 @@
 /** What a process hands out, held from outside of it: each step is asked for, and fails when the process dies. */
-import type { Subscription } from '../../node/index.ts'
+import type { Group, Subscription } from '../../node/index.ts'
 
 /** Runs inside the process; rejects when that dies first. */
 export type Ask = <R>(act: () => Promise<R>) => Promise<R>
@@ -27,5 +27,17 @@ export function subscriptionWith<T>(ask: Ask, inside: Subscription<T>): Subscrip
     close,
     ...iterateWith(ask, inside),
     [Symbol.asyncDispose]: close,
+  }
+}
+
+/** What is done with its records is done in the process. */
+export function groupWith<T>(ask: Ask, inside: Group<T>): Group<T> {
+  return {
+    topic: inside.topic,
+    name: inside.name,
+    consume: (options) => iterateWith(ask, inside.consume(options)),
+    status: () => ask(() => inside.status()),
+    events: () => iterateWith(ask, inside.events()),
+    drain: () => ask(() => inside.drain()),
   }
 }

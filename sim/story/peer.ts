@@ -20,7 +20,7 @@ import type {
   TopicStatus,
 } from '../../node/index.ts'
 import type { CrashKind, SimPeer } from '../world/peer.ts'
-import { iterateWith, subscriptionWith } from './outside.ts'
+import { groupWith, iterateWith, subscriptionWith } from './outside.ts'
 
 /** The process was crashed, or not running, when something was asked of it. */
 export class ProcessDied extends Error {
@@ -180,6 +180,11 @@ export class SimulatedPeer implements Peer {
         subscriptionWith(
           ask,
           this.#within(() => topicNow().subscribe(settings)),
+        ),
+      group: (group, settings) =>
+        groupWith(
+          ask,
+          this.#within(() => topicNow().group(group, settings)),
         ),
     }
   }

@@ -139,6 +139,10 @@ class FakeTopic<T> implements Topic<T> {
     }
     return new FakeSubscription<T>(this.#peer, this.name, this.#codec.decode, from === 'earliest')
   }
+
+  group(): never {
+    throw new GrapevineError('Unsupported', 'not here', { what: 'groups' })
+  }
 }
 
 class FakeSubscription<T> implements Subscription<T> {

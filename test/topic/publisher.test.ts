@@ -52,6 +52,9 @@ function room() {
     subscribe: () => {
       throw new Error('not here')
     },
+    group: () => {
+      throw new Error('not here')
+    },
   })
   /** Resolves with the commit under way. */
   const commit = (number: number) => until(() => commits[number - 1], 2000, `commit ${number}`)

@@ -1,0 +1,202 @@
+/**
+ * The records of the slots we hold that are not done: waiting, or on their way to a consumer. Pure.
+ *
+ *   waiting -> taken -> out -> done
+ *      ^_________|_______|           given back, refused (perhaps for a while), or not acknowledged in time
+ *
+ * 1. Of one lane at most one record is taken or out, and always the oldest: that is what keeps a key in order. Where order is not
+ *    promised, every record is a lane of its own.
+ * 2. A record is here once. Its place in the log is kept, not its bytes.
+ * 3. What is done with a record that is out counts only under the delivery it belongs to: `attempt` and `term` are its proof.
+ */
+import type { FeedId } from '../types.ts'
+
+export interface Entry {
+  readonly slot: number
+  readonly feed: FeedId
+  readonly index: number
+  /** Where the record of this slot before ends: an acknowledgement covers [from, index]. */
+  readonly from: number
+  /** In the arrival log. */
+  readonly offset: number
+  readonly lane: string
+}
+
+/** A record that is taken or out. */
+export interface Delivery extends Entry {
+  readonly attempt: number
+  readonly term: number
+}
+
+interface Waiting extends Entry {
+  state: 'waiting' | 'taken' | 'out'
+  attempt: number
+  term: number
+  /** Waiting: not to be handed out before. Out: to be acknowledged until. */
+  at: number
+}
+
+export class Backlog {
+  readonly #records = new Map<string, Waiting>()
+  readonly #lanes = new Map<string, Waiting[]>()
+  /** Lanes whose oldest record may be handed out, those that came first in front. */
+  readonly #ready = new Set<string>()
+  /** Records with a time: refused for a while, or out. */
+  readonly #timed = new Set<Waiting>()
+  readonly #busy = new Map<number, number>()
+
+  get size(): number {
+    return this.#records.size
+  }
+
+  has(feed: FeedId, index: number): boolean {
+    return this.#records.has(`${feed}/${index}`)
+  }
+
+  isBusy(slot: number): boolean {
+    return (this.#busy.get(slot) ?? 0) > 0
+  }
+
+  get isIdle(): boolean {
+    return this.#busy.size === 0
+  }
+
+  add(entry: Entry): void {
+    const id = idOf(entry)
+    if (this.#records.has(id)) return
+    const waiting: Waiting = { ...entry, state: 'waiting', attempt: 0, term: 0, at: 0 }
+    this.#records.set(id, waiting)
+    const lane = this.#lanes.get(entry.lane)
+    if (lane === undefined) {
+      this.#lanes.set(entry.lane, [waiting])
+      this.#ready.add(entry.lane)
+    } else lane.push(waiting)
+  }
+
+  /** The next records to hand out, at most `most`; `termOf` says under which term a slot may be delivered, `attempts` how often a record was. */
+  take(
+    most: number,
+    termOf: (slot: number) => number | undefined,
+    attempts: (feed: FeedId, index: number) => number,
+  ): Delivery[] {
+    const taken: Delivery[] = []
+    for (const lane of this.#ready) {
+      if (taken.length >= most) break
+      const [oldest] = this.#lanes.get(lane) ?? []
+      const term = oldest && termOf(oldest.slot)
+      // A slot that is being handed over: its records go with it.
+      if (oldest === undefined || term === undefined) continue
+      this.#ready.delete(lane)
+      oldest.state = 'taken'
+      oldest.attempt = attempts(oldest.feed, oldest.index) + 1
+      oldest.term = term
+      this.#busy.set(oldest.slot, (this.#busy.get(oldest.slot) ?? 0) + 1)
+      taken.push({ ...oldest })
+    }
+    return taken
+  }
+
+  /** A taken record reaches its consumer, who has until then. False when it is not its any more. */
+  handOut(delivery: Delivery, until: number): boolean {
+    const waiting = this.#find(delivery, 'taken')
+    if (waiting === undefined) return false
+    waiting.state = 'out'
+    waiting.at = until
+    this.#timed.add(waiting)
+    return true
+  }
+
+  isOut(delivery: Delivery): boolean {
+    return this.#find(delivery, 'out') !== undefined
+  }
+
+  /** A consumer needs longer. False when the record is not its any more. */
+  extend(delivery: Delivery, until: number): boolean {
+    const waiting = this.#find(delivery, 'out')
+    if (waiting !== undefined) waiting.at = until
+    return waiting !== undefined
+  }
+
+  /** The record goes back and is handed out again, not before `at`. False when it is not the caller's any more. */
+  giveBack(delivery: Delivery, at = 0): boolean {
+    const waiting = this.#find(delivery, 'taken') ?? this.#find(delivery, 'out')
+    if (waiting === undefined) return false
+    this.#wait(waiting, at)
+    return true
+  }
+
+  /** The record is done, here or elsewhere. */
+  done(feed: FeedId, index: number): void {
+    const waiting = this.#records.get(`${feed}/${index}`)
+    if (waiting === undefined) return
+    this.#remove(waiting)
+    const lane = this.#lanes.get(waiting.lane)
+    if (lane === undefined) return
+    lane.splice(lane.indexOf(waiting), 1)
+    if (lane.length === 0) {
+      this.#lanes.delete(waiting.lane)
+      this.#ready.delete(waiting.lane)
+    } else if (lane[0]?.state === 'waiting' && lane[0].at === 0) this.#ready.add(waiting.lane)
+  }
+
+  /** The slot is not ours any more. */
+  drop(slot: number): void {
+    for (const waiting of [...this.#records.values()]) {
+      if (waiting.slot !== slot) continue
+      this.#remove(waiting)
+      this.#lanes.delete(waiting.lane)
+      this.#ready.delete(waiting.lane)
+    }
+  }
+
+  /** What falls due: refused records are ready again, what was not acknowledged in time goes back. Returns the latter. */
+  expire(now: number): Delivery[] {
+    const expired: Delivery[] = []
+    for (const waiting of this.#timed) {
+      if (waiting.at > now) continue
+      if (waiting.state === 'out') expired.push({ ...waiting })
+      this.#wait(waiting, 0)
+    }
+    return expired
+  }
+
+  /** When `expire` has something to do next. */
+  nextAt(): number | undefined {
+    let next: number | undefined
+    for (const { at } of this.#timed) if (next === undefined || at < next) next = at
+    return next
+  }
+
+  #find({ feed, index, attempt, term }: Delivery, state: Waiting['state']): Waiting | undefined {
+    const waiting = this.#records.get(`${feed}/${index}`)
+    const same = waiting?.state === state && waiting.attempt === attempt && waiting.term === term
+    return same ? waiting : undefined
+  }
+
+  #wait(waiting: Waiting, at: number): void {
+    if (waiting.state !== 'waiting') this.#free(waiting.slot)
+    waiting.state = 'waiting'
+    waiting.at = at
+    if (at > 0) this.#timed.add(waiting)
+    else {
+      this.#timed.delete(waiting)
+      this.#ready.add(waiting.lane)
+    }
+  }
+
+  #remove(waiting: Waiting): void {
+    this.#records.delete(idOf(waiting))
+    this.#timed.delete(waiting)
+    if (waiting.state !== 'waiting') this.#free(waiting.slot)
+  }
+
+  #free(slot: number): void {
+    const left = (this.#busy.get(slot) ?? 0) - 1
+    if (left > 0) this.#busy.set(slot, left)
+    else this.#busy.delete(slot)
+  }
+}
+
+function idOf({ feed, index }: Entry): string {
+  return `${feed}/${index}`
+}

@@ -1,0 +1,105 @@
+/** The control topic of one group: tells notices, and reads all there are, in the order in which they came here. */
+import { isError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import type { Clock } from '../ports.ts'
+import type { TopicLog } from '../store/topic-log.ts'
+import type { Sync } from '../sync/sync.ts'
+import { recordsOf } from '../topic/message.ts'
+import type { Topics } from '../topic/topics.ts'
+import type { PeerId, TopicName } from '../types.ts'
+import { decodeNotice, encodeNotice, type Notice } from './notice.ts'
+
+export interface BoardOptions {
+  control: TopicName
+  topics: Topics
+  sync: Sync
+  clock: Clock
+  /** `time` is when its author made it, by its clock. */
+  onNotice(notice: Notice, by: PeerId, time: number): void
+  /** A record that is no notice: nobody but its author can have made it. */
+  onBad(by: PeerId): void
+}
+
+export class Board {
+  readonly #options: BoardOptions
+  #log: TopicLog | undefined
+  #offset = 0
+  #off: (() => void) | undefined
+  #reading: Promise<void> = Promise.resolve()
+  #live = false
+  /** Read since somebody summed up. */
+  bytesSinceSum = 0
+
+  constructor(options: BoardOptions) {
+    this.#options = options
+  }
+
+  /** Reads what there is, and from then on what comes. */
+  async open(log: TopicLog): Promise<void> {
+    this.#log = log
+    this.#offset = log.startOffset
+    await this.#read()
+    this.#live = true
+    this.#off = log.onChange(() => {
+      this.#reading = this.#reading.then(() => this.#read()).catch(() => undefined)
+    })
+    await this.#read()
+  }
+
+  /**
+   * Resolves when the notice is on our disk and, where a friend is linked that holds the topic, on another's, or that took too long.
+   * With `alone`, when it is on our disk. Rejects when it could not be written.
+   */
+  tell(notice: Notice, { alone = false } = {}): Promise<void> {
+    const { control, topics, sync, clock } = this.#options
+    const confirm = !alone && sync.holders(control).length > 0 ? 1 : 0
+    return new Promise((resolve, reject) => {
+      const record = { value: encodeNotice(notice), time: clock.now() }
+      topics.append(control, record, {
+        confirm,
+        timeoutMs: limits.groupConfirmMs,
+        onDone: () => resolve(),
+        onFailed: (_count, _bytes, error) => (isError(error, 'ConfirmTimeout') ? resolve() : reject(error)),
+      })
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#off?.()
+    this.#log = undefined
+    await this.#reading
+  }
+
+  async #read(): Promise<void> {
+    for (;;) {
+      const at = await this.#log?.at(this.#offset)
+      if (at === undefined || this.#log === undefined) return
+      if ('damaged' in at) {
+        // What it said is repeated in a later sum, or on another peer's disk and repaired from there.
+        this.#offset = at.nextOffset
+        continue
+      }
+      // Another turn of reading may have passed it meanwhile.
+      if (at.offset < this.#offset) continue
+      const { head, body } = at.batch
+      this.#offset = at.offset + head.head.count
+      this.bytesSinceSum += body.length + head.bytes.length
+      const records = recordsOf(at.batch)
+      if (records === undefined) this.#onBad(head.author)
+      for (let i = 0; i < (records?.count ?? 0); i++) this.#take(records?.value(i), head.author, head.head.time)
+    }
+  }
+
+  #take(bytes: Uint8Array | undefined, by: PeerId, time: number): void {
+    const notice = bytes && decodeNotice(bytes)
+    if (notice === undefined) this.#onBad(by)
+    if (notice === undefined || notice === 'unknown') return
+    if (notice.type === 'sum') this.bytesSinceSum = 0
+    this.#options.onNotice(notice, by, time)
+  }
+
+  /** What was said before we came has been judged before. */
+  #onBad(by: PeerId): void {
+    if (this.#live) this.#options.onBad(by)
+  }
+}

@@ -1,0 +1,169 @@
+/** One `consume()`: an iteration over the records that this member's desk hands out, and the records themselves. */
+import { GrapevineError, isError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import type { Codec } from '../topic/codec.ts'
+import { DeliveredMessage } from '../topic/message.ts'
+import type { ConsumeOptions, GroupRecord } from '../types.ts'
+import type { Delivery } from './backlog.ts'
+import type { Desk, Loaded } from './desk.ts'
+import type { Member, Seat } from './member.ts'
+
+type Result<T> = IteratorResult<GroupRecord<T>, undefined>
+
+export class Consumer<T> implements AsyncIterable<GroupRecord<T>>, AsyncIterator<GroupRecord<T>>, Seat {
+  readonly concurrency: number
+  readonly #member: Member
+  readonly #codec: Codec
+  readonly #signal: AbortSignal | undefined
+  readonly #waiters: PromiseWithResolvers<Result<T>>[] = []
+  #ready: Loaded[] = []
+  #desk: Desk | undefined
+  #ended = false
+  /** Told to whoever asks next. */
+  #error: unknown
+
+  /** Takes part at once. Throws `InvalidOption`. */
+  constructor(member: Member, codec: Codec, { concurrency = 1, signal }: ConsumeOptions) {
+    if (!Number.isSafeInteger(concurrency) || concurrency < 1 || concurrency > limits.groupConcurrencyMax) {
+      const sentence = `concurrency is ${String(concurrency)}: it is a whole number from 1 to ${limits.groupConcurrencyMax}`
+      throw new GrapevineError('InvalidOption', sentence, { option: 'concurrency' })
+    }
+    this.concurrency = concurrency
+    this.#member = member
+    this.#codec = codec
+    this.#signal = signal
+    signal?.addEventListener('abort', this.#onAbort)
+    if (signal?.aborted) this.end()
+    else void this.#join()
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  next(): Promise<Result<T>> {
+    const waiter = Promise.withResolvers<Result<T>>()
+    this.#waiters.push(waiter)
+    this.#serve()
+    return waiter.promise
+  }
+
+  async return(): Promise<Result<T>> {
+    this.end()
+    return { done: true, value: undefined }
+  }
+
+  push(loaded: Loaded): void {
+    this.#ready.push(loaded)
+    this.#serve()
+  }
+
+  onGone(delivery: Delivery): void {
+    this.#ready = this.#ready.filter((loaded) => loaded.delivery !== delivery)
+  }
+
+  fail(error: unknown): void {
+    if (this.#ended) return
+    this.#error = error
+    this.end()
+  }
+
+  end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+    this.#desk?.leave(this, this.#ready.splice(0))
+    this.#member.leave(this)
+    this.#serve()
+  }
+
+  readonly #onAbort = () => this.end()
+
+  async #join(): Promise<void> {
+    try {
+      this.#desk = await this.#member.join(this)
+      if (this.#ended) {
+        this.#desk.leave(this, [])
+        this.#member.leave(this)
+      }
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  #serve(): void {
+    while (this.#waiters.length > 0) {
+      const record = this.#nextRecord()
+      if (record === undefined && !this.#ended) return
+      const waiter = this.#waiters.shift()
+      const error = this.#error
+      this.#error = undefined
+      if (record !== undefined) waiter?.resolve({ done: false, value: record })
+      else if (error !== undefined) waiter?.reject(error)
+      else waiter?.resolve({ done: true, value: undefined })
+    }
+  }
+
+  #nextRecord(): GroupRecord<T> | undefined {
+    const desk = this.#desk
+    for (let loaded = this.#ready.shift(); desk !== undefined && loaded !== undefined; loaded = this.#ready.shift()) {
+      const value = this.#decode(loaded)
+      if (value === undefined) void desk.refuse(loaded)
+      else if (desk.handOut(loaded.delivery)) return new HandedOut<T>(desk, loaded, this.#codec, value.value)
+    }
+    return undefined
+  }
+
+  #decode({ records, at }: Loaded): { value: T } | undefined {
+    try {
+      return { value: this.#codec.decode(records.value(at)) as T }
+    } catch (error) {
+      if (isError(error, 'CodecFailed')) return undefined
+      throw error
+    }
+  }
+}
+
+class HandedOut<T> extends DeliveredMessage<T> implements GroupRecord<T> {
+  readonly attempt: number
+  readonly fencingToken: number
+  readonly #desk: Desk
+  readonly #delivery: Delivery
+  readonly #value: T
+  #settled = false
+
+  constructor(desk: Desk, { delivery, head, records, at }: Loaded, codec: Codec, value: T) {
+    super({ head, records, offset: delivery.offset - at, codec, ack: () => this.#ack() }, at)
+    this.#desk = desk
+    this.#delivery = delivery
+    this.#value = value
+    this.attempt = delivery.attempt
+    this.fencingToken = delivery.term
+  }
+
+  override get value(): T {
+    return this.#value
+  }
+
+  async nack({ delayMs = 0 }: { delayMs?: number } = {}): Promise<void> {
+    if (!(delayMs >= 0 && delayMs <= limits.groupExtendMsMax)) throw outside('delayMs', delayMs, 0)
+    this.#desk.nack(this.#delivery, this.#settled, delayMs)
+    this.#settled = true
+  }
+
+  async extend(ms: number): Promise<void> {
+    if (!(ms >= 1 && ms <= limits.groupExtendMsMax)) throw outside('ms', ms, 1)
+    this.#desk.extend(this.#delivery, this.#settled, ms)
+  }
+
+  async #ack(): Promise<void> {
+    const told = this.#desk.ack(this.#delivery, this.#settled)
+    this.#settled = true
+    await told
+  }
+}
+
+function outside(option: string, given: number, least: number): GrapevineError<'InvalidOption'> {
+  const sentence = `${option} is ${String(given)}: it is a time in ms from ${least} to ${limits.groupExtendMsMax} (12 hours)`
+  return new GrapevineError('InvalidOption', sentence, { option })
+}

@@ -1,0 +1,273 @@
+/**
+ * Hands records out to this member's consumers and takes them back: the plumbing around the backlog.
+ *
+ * A record's way: the backlog gives it out -> how often it was handed out is told to the others, before the consumer has it (a record that kills
+ * its consumer is counted) -> the consumer settles it in time, or it goes back. One that was handed out too often, or that nobody can
+ * decode, goes to the dead letters instead.
+ */
+import { GrapevineError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import type { Clock, Timer } from '../ports.ts'
+import type { TopicLog } from '../store/topic-log.ts'
+import { recordsOf } from '../topic/message.ts'
+import type { DeadReason, FeedId, PeerId } from '../types.ts'
+import type { SignedHead } from '../wire/head.ts'
+import type { RecordBatch } from '../wire/record.ts'
+import type { Backlog, Delivery } from './backlog.ts'
+import type { Progress } from './progress.ts'
+import type { Work } from './work.ts'
+
+/** A delivery with what is to be delivered. */
+export interface Loaded {
+  delivery: Delivery
+  head: SignedHead
+  records: RecordBatch
+  /** Which of the records it is. */
+  at: number
+}
+
+/** Who gets records here. */
+export interface Taker {
+  /** Records it may have at once. */
+  readonly concurrency: number
+  push(loaded: Loaded): void
+  /** A record it was given is not its any more. */
+  onGone(delivery: Delivery): void
+}
+
+export interface DeskOptions {
+  group: string
+  log: TopicLog
+  clock: Clock
+  backlog: Backlog
+  progress: Progress
+  work: Work
+  leaseMs: number
+  maxReceives: number
+  termOf(slot: number): number | undefined
+  ackTermOf(slot: number): number | undefined
+  holderOf(slot: number): PeerId | undefined
+  bury(dead: Loaded, reason: DeadReason, attempts: number): Promise<void>
+  /** The backlog has room again. */
+  onRoom(): void
+  onIdle(): void
+}
+
+export class Desk {
+  readonly #options: DeskOptions
+  /** With how many records each has. */
+  readonly #takers = new Map<Taker, number>()
+  /** Who has which record, by its id. */
+  readonly #given = new Map<string, { taker: Taker; delivery: Delivery }>()
+  #timer: { at: number; timer: Timer } | undefined
+  #serving = false
+  #closed = false
+
+  constructor(options: DeskOptions) {
+    this.#options = options
+  }
+
+  join(taker: Taker): void {
+    this.#takers.set(taker, 0)
+    this.serve()
+  }
+
+  /** What it has not handed on yet goes back; what its application has it may still settle. */
+  leave(taker: Taker, unused: readonly Loaded[]): void {
+    this.#takers.delete(taker)
+    for (const { delivery } of unused) this.#goBack(delivery)
+    this.serve()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#timer?.timer.cancel()
+  }
+
+  /** Gives takers what they have room for. */
+  serve(): void {
+    if (this.#serving || this.#closed) return
+    this.#serving = true
+    queueMicrotask(() => {
+      this.#serving = false
+      const { backlog, termOf, progress } = this.#options
+      for (const [taker, has] of this.#takers) {
+        const attempts = (feed: FeedId, index: number) => progress.attempts(feed, index)
+        const taken = backlog.take(taker.concurrency - has, termOf, attempts)
+        if (taken.length === 0) continue
+        for (const delivery of taken) this.#given.set(idOf(delivery), { taker, delivery })
+        this.#takers.set(taker, has + taken.length)
+        void this.#give(taker, taken)
+      }
+    })
+  }
+
+  /** The application gets it now: its time begins. False when it is not its to have any more. */
+  handOut(delivery: Delivery): boolean {
+    const until = this.#options.clock.now() + this.#options.leaseMs
+    if (this.#options.termOf(delivery.slot) !== delivery.term || !this.#options.backlog.handOut(delivery, until)) {
+      this.#goBack(delivery)
+      return false
+    }
+    this.#wakeAt(until)
+    return true
+  }
+
+  ack(delivery: Delivery, isSettled: boolean): Promise<void> {
+    this.#refuseLost(delivery, isSettled)
+    return this.#finish(delivery)
+  }
+
+  nack(delivery: Delivery, isSettled: boolean, delayMs: number): void {
+    this.#refuseLost(delivery, isSettled)
+    this.#goBack(delivery, delayMs)
+  }
+
+  extend(delivery: Delivery, isSettled: boolean, ms: number): void {
+    this.#refuseLost(delivery, isSettled)
+    const until = this.#options.clock.now() + ms
+    this.#options.backlog.extend(delivery, until)
+    this.#wakeAt(until)
+  }
+
+  /** The slot went to somebody else. */
+  drop(slot: number): void {
+    this.#options.backlog.drop(slot)
+    for (const [id, { delivery }] of this.#given) if (delivery.slot === slot) this.#release(id)
+    this.#onChange()
+  }
+
+  /** Somebody else has done it. */
+  onDone(feed: FeedId, index: number): void {
+    if (!this.#options.backlog.has(feed, index)) return
+    this.#options.backlog.done(feed, index)
+    this.#release(`${feed}/${index}`)
+    this.#onChange()
+  }
+
+  /** It cannot be decoded: it is told apart at the moment it would be handed out. */
+  async refuse(loaded: Loaded): Promise<void> {
+    await this.#bury(loaded, 'undecodable', loaded.delivery.attempt)
+  }
+
+  async #give(taker: Taker, taken: readonly Delivery[]): Promise<void> {
+    const loaded: Loaded[] = []
+    for (const delivery of taken) {
+      const one = await this.#load(delivery).catch(() => undefined)
+      const { slot, feed, index } = delivery
+      // Heard of while it waited here.
+      if (this.#options.progress.isDone(slot, feed, index)) this.onDone(feed, index)
+      else if (one === 'gone') void this.#finish(delivery).catch(() => undefined)
+      else if (one === undefined) this.#goBack(delivery, limits.groupRetryMs)
+      else if (delivery.attempt > this.#options.maxReceives) void this.#bury(one, 'max-receives', delivery.attempt - 1)
+      else loaded.push(one)
+    }
+    if (loaded.length === 0) return
+    try {
+      await this.#options.work.handedOut(loaded.map(({ delivery }) => delivery))
+    } catch {
+      for (const { delivery } of loaded) this.#goBack(delivery, limits.groupRetryMs)
+      return
+    }
+    for (const one of loaded) {
+      if (!this.#takers.has(taker)) this.#goBack(one.delivery)
+      else if (this.#given.get(idOf(one.delivery))?.delivery === one.delivery) taker.push(one)
+    }
+  }
+
+  /** `gone`: retention has removed it. Undefined where it is damaged now. */
+  async #load(delivery: Delivery): Promise<Loaded | 'gone' | undefined> {
+    const at = await this.#options.log.at(delivery.offset)
+    if (at !== undefined && 'damaged' in at) return undefined
+    const head = at?.batch.head
+    const position = delivery.index - (head?.head.firstIndex ?? 0)
+    if (at === undefined || head?.feed !== delivery.feed || position < 0 || position >= head.head.count) return 'gone'
+    const records = recordsOf(at.batch)
+    return records === undefined ? 'gone' : { delivery, head, records, at: position }
+  }
+
+  async #bury(loaded: Loaded, reason: DeadReason, attempts: number): Promise<void> {
+    try {
+      await this.#options.bury(loaded, reason, attempts)
+      if (this.#options.ackTermOf(loaded.delivery.slot) === loaded.delivery.term) await this.#finish(loaded.delivery)
+    } catch {
+      this.#goBack(loaded.delivery, limits.groupRetryMs)
+    }
+  }
+
+  async #finish(delivery: Delivery): Promise<void> {
+    const { backlog, work } = this.#options
+    backlog.done(delivery.feed, delivery.index)
+    this.#release(idOf(delivery))
+    const told = work.acknowledged(delivery)
+    this.#onChange()
+    await told
+  }
+
+  #refuseLost(delivery: Delivery, isSettled: boolean): void {
+    const { backlog, ackTermOf, holderOf, group } = this.#options
+    const isOurs = ackTermOf(delivery.slot) === delivery.term
+    if (!isSettled && isOurs && backlog.isOut(delivery)) return
+    const reason = isSettled ? 'settled' : isOurs ? 'expired' : 'taken'
+    const record = idOf(delivery)
+    const holder = holderOf(delivery.slot)
+    throw new GrapevineError('LeaseLost', `record ${record} of group ${group} ${sentences[reason]}`, {
+      group,
+      record,
+      reason,
+      holder,
+    })
+  }
+
+  #goBack(delivery: Delivery, delayMs = 0): void {
+    const at = delayMs > 0 ? this.#options.clock.now() + delayMs : 0
+    if (!this.#options.backlog.giveBack(delivery, at)) return
+    this.#release(idOf(delivery))
+    if (at > 0) this.#wakeAt(at)
+    this.#onChange()
+  }
+
+  #release(id: string): void {
+    const given = this.#given.get(id)
+    if (given === undefined) return
+    const { taker, delivery } = given
+    this.#given.delete(id)
+    const has = this.#takers.get(taker)
+    if (has === undefined) return
+    this.#takers.set(taker, has - 1)
+    taker.onGone(delivery)
+  }
+
+  #onChange(): void {
+    this.serve()
+    this.#options.onRoom()
+    if (this.#options.backlog.isIdle) this.#options.onIdle()
+  }
+
+  #wakeAt(at: number): void {
+    if (this.#closed || (this.#timer !== undefined && this.#timer.at <= at)) return
+    this.#timer?.timer.cancel()
+    const ms = Math.max(0, at - this.#options.clock.now())
+    this.#timer = { at, timer: this.#options.clock.after(ms, () => this.#onTime()) }
+  }
+
+  #onTime(): void {
+    this.#timer = undefined
+    const { backlog, clock } = this.#options
+    for (const delivery of backlog.expire(clock.now())) this.#release(idOf(delivery))
+    const next = backlog.nextAt()
+    if (next !== undefined) this.#wakeAt(next)
+    this.#onChange()
+  }
+}
+
+const sentences = {
+  settled: 'was settled before: each delivery is acknowledged or refused once',
+  expired:
+    'was not acknowledged in time and is handed out again: extend it in time, or open the group with a longer `leaseMs`',
+  taken: 'belongs to a slot that this member does not hold any more: whoever holds it hands the record out again',
+} as const
+
+function idOf({ feed, index }: Delivery): string {
+  return `${feed}/${index}`
+}

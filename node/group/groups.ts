@@ -1,0 +1,104 @@
+/**
+ * Consumer groups: members on any peers share a topic's records among themselves, without a coordinator.
+ *
+ * Owns the group's control topic, `$groups.<topic>.<group>`, on which members tell each other what they hold and what is done. All that a
+ * group knows is there; a member holds nothing that the others could not read. Promises G7, in these steps:
+ *
+ * 1. A record is in one slot, and a slot is delivered by one member at a time, under a lease with a term (`slots`, `leases`). In a connected mesh no
+ *    two deliver it at once; in a partition both sides may, unless the group asks for a `quorum`, and `twice` says afterwards what they did.
+ * 2. A record that was not acknowledged is handed out again: when it is refused, when its consumer takes too long, when its slot is
+ *    handed over or its holder falls silent. After `maxReceives` times it goes to the dead letters (`desk`, `bury`).
+ * 3. How often a record was handed out is told before its consumer has it, and an acknowledgement resolves when it was told: a holder that dies
+ *    takes neither with it, wherever another peer was linked (`work`).
+ * 4. With `key-shared`, the records of a key are handed out one at a time and, of each feed, in order (`backlog`).
+ * 5. What the control topic takes on disk is bounded: what is known is summed up in time, and old notices go (`progress`).
+ *
+ * Refuses what no member can have told (`notice`). Where it departs from the plan: beats list all that is held, so that leaving a slot out
+ * releases it and a lost release cannot leave a slot with nobody; records have a lease of their own of the same length, so
+ * that a consumer that hangs does not keep them.
+ *
+ * Files: `slots`, `members`, `leases`, `quorum`, put together in `roster`, and `progress`, `backlog` are pure; `board` and `reader` follow the
+ * two logs; `desk`, `work`, `consumer` hand out; `member` relays; `settings`, `notice` check.
+ */
+import { createHash } from 'node:crypto'
+import { limits } from '../limits.ts'
+import { noticePrefix } from '../store/topic-log.ts'
+import type { Codec } from '../topic/codec.ts'
+import type { ConsumeOptions, Group, GroupEvent, GroupOptions, GroupRecord, GroupStatus, TopicName } from '../types.ts'
+import { parseTopic } from '../wire/topic.ts'
+import { Consumer } from './consumer.ts'
+import { Member, type MemberParts } from './member.ts'
+import { checkGroupOptions, conflictOf } from './settings.ts'
+
+export class Groups {
+  readonly #parts: MemberParts
+  readonly #members = new Map<TopicName, Member>()
+
+  constructor(parts: MemberParts) {
+    this.#parts = parts
+  }
+
+  /** The group of this name; the same member for all who ask. Throws `InvalidOption`, `InvalidTopic`, `GroupConflict`. */
+  group(topic: TopicName, name: string, options: GroupOptions, codec: Codec): Group<unknown> {
+    const checked = checkGroupOptions(topic, name, options)
+    const control = controlTopicOf(topic, name)
+    const known = this.#members.get(control)
+    const conflict = known && conflictOf({ topic, group: name }, checked.settings, known.options.settings)
+    if (conflict !== undefined) throw conflict
+    // Where it turned out to be set up otherwise, whoever asks again may ask for it as it is.
+    const onFailed = () => this.#members.delete(control)
+    const member = known ?? new Member(this.#parts, { ...checked, topic, group: name, control, onFailed })
+    this.#members.set(control, member)
+    return new PublicGroup(topic, name, member, codec)
+  }
+
+  async drain(): Promise<void> {
+    await Promise.all([...this.#members.values()].map((member) => member.drain()))
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#members.values()].map((member) => member.close()))
+  }
+}
+
+class PublicGroup<T> implements Group<T> {
+  readonly topic: TopicName
+  readonly name: string
+  readonly #member: Member
+  readonly #codec: Codec
+
+  constructor(topic: TopicName, name: string, member: Member, codec: Codec) {
+    this.topic = topic
+    this.name = name
+    this.#member = member
+    this.#codec = codec
+  }
+
+  consume(options: ConsumeOptions = {}): AsyncIterable<GroupRecord<T>> {
+    return new Consumer<T>(this.#member, this.#codec, options)
+  }
+
+  status(): Promise<GroupStatus> {
+    return this.#member.status()
+  }
+
+  events(): AsyncIterable<GroupEvent> {
+    // Whoever only watches hears of a failure by asking for the status.
+    this.#member.open().catch(() => undefined)
+    return this.#member.events.listen()
+  }
+
+  drain(): Promise<void> {
+    return this.#member.drain()
+  }
+}
+
+/** A group's name has no dots, so the last one ends the topic's: no two groups share a control topic. */
+function controlTopicOf(topic: TopicName, group: string): TopicName {
+  const name = `${noticePrefix}${topic}.${group}`
+  const short =
+    name.length <= limits.topicBytesMax
+      ? name
+      : `${noticePrefix}${createHash('sha256').update(`${topic}.${group}`).digest('hex')}`
+  return parseTopic(short, { own: true })
+}

@@ -1,0 +1,171 @@
+/**
+ * Who may deliver each slot: leases with terms. Pure; `tick` is called once a beat, `onBeat` with each beat of others.
+ *
+ * 1. A slot is claimed only when its holder left it out of a beat, or is not live any more.
+ * 2. A claim names a higher term than any known, and is granted when it stood in two beats and nothing outranked it. A higher term outranks
+ *    a lower one; of one term, who holds outranks who claims, and otherwise the lower id the higher.
+ * 3. Whoever sees itself outranked has lost the slot in that moment.
+ * 4. Whoever is not entitled (its own lease ran out) holds nothing, and has to claim again.
+ * 5. A holder that is not wanted any more delivers nothing new, and leaves the slot out of its beat when nothing of it is on its way.
+ *
+ * Leases are those of Gray and Cheriton (1989), without a server: what renews them is a beat that everybody hears. Terms are
+ * fencing tokens (Kleppmann 2016): they never go back for a slot.
+ */
+import { limits } from '../limits.ts'
+import type { PeerId } from '../types.ts'
+
+export type SlotTerm = [slot: number, term: number]
+
+/** What a member says of itself in each beat. A slot that is in neither list is not its any more. */
+export interface Holding {
+  held: SlotTerm[]
+  claims: SlotTerm[]
+}
+
+export type LeaseEffect =
+  | { type: 'granted'; slot: number; term: number }
+  | { type: 'lost'; slot: number; term: number; to: PeerId | undefined }
+
+/** What `tick` goes by. */
+export interface LeaseView {
+  wanted: readonly PeerId[]
+  isLive(peer: PeerId): boolean
+  /** Whether records of the slot are on their way to a consumer. */
+  isBusy(slot: number): boolean
+  /** Whether our own lease is fresh. */
+  entitled: boolean
+  mayClaim: boolean
+  /** Whether our last beat went out. */
+  told: boolean
+}
+
+interface Slot {
+  /** Highest known. */
+  term: number
+  holder: PeerId | undefined
+  stage: 'claimed' | 'held' | 'leaving'
+  /** Beats of ours in which the claim went out. */
+  beats: number
+}
+
+export class Leases {
+  readonly #me: PeerId
+  readonly #slots: Slot[]
+
+  constructor(me: PeerId, count: number) {
+    this.#me = me
+    this.#slots = Array.from({ length: count }, () => ({ term: 0, holder: undefined, stage: 'held', beats: 0 }))
+  }
+
+  /** Under which term we deliver this slot; undefined when we do not. */
+  termOf(slot: number): number | undefined {
+    const { holder, stage, term } = this.#slots[slot] as Slot
+    return holder === this.#me && stage === 'held' ? term : undefined
+  }
+
+  /** Under which term records of the slot that are on their way may be acknowledged: also while it is being handed over. */
+  ackTermOf(slot: number): number | undefined {
+    const { holder, stage, term } = this.#slots[slot] as Slot
+    return holder === this.#me && stage !== 'claimed' ? term : undefined
+  }
+
+  holderOf(slot: number): PeerId | undefined {
+    const { holder, stage } = this.#slots[slot] as Slot
+    return stage === 'claimed' ? undefined : holder
+  }
+
+  /** Who holds it, or claims it and is not outranked. */
+  claimantOf(slot: number): PeerId | undefined {
+    return this.#slots[slot]?.holder
+  }
+
+  terms(): number[] {
+    return this.#slots.map(({ term }) => term)
+  }
+
+  /** What we hold and claim, for our next beat. */
+  holding(): Holding {
+    const holding: Holding = { held: [], claims: [] }
+    for (const [number, { holder, stage, term }] of this.#slots.entries())
+      if (holder === this.#me) holding[stage === 'claimed' ? 'claims' : 'held'].push([number, term])
+    return holding
+  }
+
+  /** Terms that were reached once, whoever held them: what we hold under a lower one would let tokens go back. */
+  onTerms(terms: readonly number[]): LeaseEffect[] {
+    const effects: LeaseEffect[] = []
+    for (const [number, slot] of this.#slots.entries()) {
+      const term = terms[number] ?? 0
+      if (term <= slot.term || term > slot.term + limits.groupTermLead) continue
+      if (slot.holder === this.#me) effects.push(...this.#lose(number, undefined))
+      // Whoever holds it under that term says so in its next beat.
+      Object.assign(slot, { term, holder: undefined, stage: 'held' })
+    }
+    return effects
+  }
+
+  onBeat(peer: PeerId, { held, claims }: Holding): LeaseEffect[] {
+    const effects: LeaseEffect[] = []
+    const named = new Set<number>()
+    for (const [list, stage] of [
+      [held, 'held'],
+      [claims, 'claimed'],
+    ] as const) {
+      for (const [number, term] of list) {
+        const slot = this.#slots[number]
+        if (slot === undefined || named.has(number) || term > slot.term + limits.groupTermLead) continue
+        named.add(number)
+        if (!outranks(slot, { term, peer, stage })) continue
+        if (slot.holder === this.#me) effects.push(...this.#lose(number, peer))
+        Object.assign(slot, { term, holder: peer, stage, beats: 0 })
+      }
+    }
+    for (const [number, slot] of this.#slots.entries())
+      if (slot.holder === peer && !named.has(number)) slot.holder = undefined
+    return effects
+  }
+
+  tick(view: LeaseView): LeaseEffect[] {
+    return this.#slots.flatMap((slot, number) => {
+      const ranOut = slot.holder === this.#me && slot.stage !== 'claimed' && !view.entitled
+      if (ranOut) return this.#lose(number, undefined)
+      return slot.holder === this.#me ? this.#keep(number, slot, view) : this.#claim(number, slot, view)
+    })
+  }
+
+  #keep(number: number, slot: Slot, view: LeaseView): LeaseEffect[] {
+    const wanted = view.wanted[number] === this.#me
+    if (slot.stage === 'claimed') {
+      if (view.told) slot.beats++
+      if (!wanted || !view.mayClaim) slot.holder = undefined
+      if (slot.holder === undefined || slot.beats < 2 || !view.entitled) return []
+      slot.stage = 'held'
+      return [{ type: 'granted', slot: number, term: slot.term }]
+    }
+    // Once it is being handed over it goes, even if we are wanted again: its records are scattered already.
+    if (wanted && slot.stage === 'held') return []
+    slot.stage = 'leaving'
+    return view.isBusy(number) ? [] : this.#lose(number, view.wanted[number])
+  }
+
+  #claim(number: number, slot: Slot, view: LeaseView): LeaseEffect[] {
+    if (!view.mayClaim || view.wanted[number] !== this.#me) return []
+    if (slot.holder !== undefined && view.isLive(slot.holder)) return []
+    Object.assign(slot, { term: slot.term + 1, holder: this.#me, stage: 'claimed', beats: 0 })
+    return []
+  }
+
+  #lose(number: number, to: PeerId | undefined): LeaseEffect[] {
+    const slot = this.#slots[number] as Slot
+    const { stage, term } = slot
+    slot.holder = undefined
+    return stage === 'claimed' ? [] : [{ type: 'lost', slot: number, term, to }]
+  }
+}
+
+function outranks(slot: Slot, told: { term: number; peer: PeerId; stage: 'held' | 'claimed' }): boolean {
+  if (told.term !== slot.term) return told.term > slot.term
+  if (slot.holder === undefined || slot.holder === told.peer) return true
+  const claimed = slot.stage === 'claimed'
+  return claimed === (told.stage === 'claimed') ? told.peer < slot.holder : claimed
+}

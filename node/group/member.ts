@@ -1,0 +1,365 @@
+/**
+ * This peer's part in one group: follows the control topic, beats while it takes part, and puts roster, reader and desk together. What one of
+ * them says is relayed to the others here; nothing is decided.
+ *
+ *   control topic -> board -> roster (who holds what), progress (what is done)
+ *   topic's log -> reader -> backlog -> desk -> consumers -> work -> board -> control topic
+ */
+import { GrapevineError } from '../errors.ts'
+import { EventStream } from '../events.ts'
+import { limits } from '../limits.ts'
+import type { Clock, Timer } from '../ports.ts'
+import type { TopicLog } from '../store/topic-log.ts'
+import type { Sync } from '../sync/sync.ts'
+import type { Carrier } from '../topic/carrier.ts'
+import { Cursor } from '../topic/cursor.ts'
+import type { Topics } from '../topic/topics.ts'
+import type { FeedId, GroupEvent, GroupStatus, PeerId, TopicName } from '../types.ts'
+import { Backlog } from './backlog.ts'
+import { Board } from './board.ts'
+import { bury } from './bury.ts'
+import { Desk, type Taker } from './desk.ts'
+import type { Notice, Opening, Start } from './notice.ts'
+import { type Attempt, Progress } from './progress.ts'
+import { Reader } from './reader.ts'
+import { beatMsOf, Roster, type RosterEffect } from './roster.ts'
+import { type CheckedGroupOptions, conflictOf } from './settings.ts'
+import { Slots } from './slots.ts'
+import { Twice } from './twice.ts'
+import { Work } from './work.ts'
+
+export interface MemberParts {
+  me: PeerId
+  topics: Topics
+  carrier: Carrier
+  sync: Sync
+  clock: Clock
+  onMisbehaved(peer: PeerId, reason: string): void
+}
+
+export interface MemberOptions extends CheckedGroupOptions {
+  topic: TopicName
+  group: string
+  control: TopicName
+  /** It exists with other settings: this member is of no use any more. */
+  onFailed(): void
+}
+
+/** Somebody who consumes here. */
+export interface Seat extends Taker {
+  fail(error: GrapevineError): void
+  end(): void
+}
+
+type Opened = Opening & { by: PeerId }
+
+export class Member {
+  readonly options: MemberOptions
+  readonly events = new EventStream<GroupEvent>()
+  readonly #parts: MemberParts
+  readonly #roster: Roster
+  readonly #progress = new Progress()
+  readonly #backlog = new Backlog()
+  readonly #twice = new Twice()
+  readonly #board: Board
+  readonly #seats = new Set<Seat>()
+  readonly #carried: TopicName[] = []
+  #opened: Opened | undefined
+  #openedAt = 0
+  #opening: Promise<void> | undefined
+  #reader: Reader | undefined
+  #desk: Desk | undefined
+  #beats: Timer | undefined
+  #leaveBy = Number.POSITIVE_INFINITY
+  #leftWaiters: (() => void)[] = []
+  #conflict: GrapevineError | undefined
+  #closed = false
+
+  constructor(parts: MemberParts, options: MemberOptions) {
+    const { me, topics, sync, clock } = parts
+    const { settings, control } = options
+    this.#parts = parts
+    this.options = options
+    this.#roster = new Roster({ me, run: clock.now(), settings })
+    this.#board = new Board({
+      control,
+      topics,
+      sync,
+      clock,
+      onNotice: (notice, by, time) => this.#onNotice(notice, by, time),
+      onBad: (by) => parts.onMisbehaved(by, 'told a group what is no notice'),
+    })
+  }
+
+  /** Follows the group. Rejects with `GroupConflict`, and what carrying a topic rejects with. */
+  open(): Promise<void> {
+    this.#opening ??= this.#open().catch((error) => {
+      this.options.onFailed()
+      void this.close()
+      throw error
+    })
+    return this.#opening
+  }
+
+  /** Takes part from now on, for this consumer. Rejects as `open`. */
+  async join(seat: Seat): Promise<Desk> {
+    await this.open()
+    if (this.#conflict !== undefined) throw this.#conflict
+    const desk = this.#desk
+    if (desk === undefined || this.#closed) throw new GrapevineError('PeerClosed', 'the peer is closed', {})
+    this.#seats.add(seat)
+    this.#roster.enter()
+    this.#leaveBy = Number.POSITIVE_INFINITY
+    if (this.#beats === undefined) {
+      this.#beats = this.#parts.clock.every(beatMsOf(this.options.settings), () => this.#beat())
+      this.#beat()
+    }
+    desk.join(seat)
+    return desk
+  }
+
+  /** A consumer has ended; with the last one our slots are handed over. */
+  leave(seat: Seat): void {
+    if (!this.#seats.delete(seat) || this.#seats.size > 0 || this.#beats === undefined) return
+    this.#roster.leave()
+    this.#beat()
+  }
+
+  /** Ends all consumers; resolves when what is on its way is settled or has run out, and the slots are handed over. */
+  async drain(): Promise<void> {
+    for (const seat of [...this.#seats]) seat.end()
+    if (this.#beats !== undefined) await new Promise<void>((resolve) => this.#leftWaiters.push(resolve))
+  }
+
+  async status(): Promise<GroupStatus> {
+    await this.open()
+    const now = this.#parts.clock.now()
+    const { topic, group, settings } = this.options
+    const lags = (await this.#reader?.lag()) ?? []
+    const slots = this.#roster.terms().map((term, slot) => {
+      return { slot, holder: this.#roster.holderOf(slot), term, lag: lags[slot] ?? 0 }
+    })
+    const members = this.#roster.active(now).map((peer) => {
+      const held = slots.filter(({ holder }) => holder === peer).length
+      return { peer, slots: held, silentMs: this.#roster.silentFor(peer, now) }
+    })
+    const lag = lags.reduce((sum, each) => sum + each, 0)
+    return { topic, name: group, settings, members, slots, lag, deliveredTwice: this.#twice.found }
+  }
+
+  /** At once: what is not settled is handed out by others. */
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const seat of [...this.#seats]) seat.end()
+    this.#stop()
+    this.#reader?.close()
+    this.#desk?.close()
+    this.events.close()
+    await this.#board.close()
+    for (const topic of this.#carried.splice(0)) this.#parts.carrier.drop(topic, 'subscribed')
+  }
+
+  async #open(): Promise<void> {
+    const { topics, carrier, clock } = this.#parts
+    const { topic, control, from, settings } = this.options
+    // Before anything is awaited: what is published here from now on belongs to a group that begins now.
+    const latest = topics.latest(topic)
+    const log = await carrier.carry(topic, 'subscribed')
+    const notices = await carrier.carry(control, 'subscribed')
+    this.#carried.push(topic, control)
+    await topics.meet(control, 'level')
+    await this.#board.open(notices)
+    if (this.#opened === undefined) {
+      const start = from === 'earliest' ? { since: 0, skip: {} } : await startOf((cursor) => latest(log, cursor))
+      const opening = { settings, start, created: clock.now() }
+      this.#onOpening({ ...opening, by: this.#parts.me })
+      if (!this.#closed) await this.#board.tell({ type: 'open', ...opening })
+    }
+    if (this.#conflict !== undefined) throw this.#conflict
+    if (!this.#closed) this.#begin(log)
+  }
+
+  #begin(log: TopicLog): void {
+    const { clock, me, topics } = this.#parts
+    const { topic, group, settings } = this.options
+    const { type, leaseMs, maxReceives, deadLetter } = settings
+    const roster = this.#roster
+    const [backlog, progress] = [this.#backlog, this.#progress]
+    const work = new Work(progress, (notice) => {
+      for (const attempt of notice.attempts) this.#twice.onAttempt(attempt, me)
+      return this.#board.tell(notice)
+    })
+    this.#openedAt = clock.now()
+    this.#desk = new Desk({
+      group,
+      log,
+      clock,
+      backlog,
+      progress,
+      work,
+      leaseMs,
+      maxReceives,
+      termOf: (slot) => roster.termOf(slot, clock.now()),
+      ackTermOf: (slot) => roster.ackTermOf(slot, clock.now()),
+      holderOf: (slot) => roster.holderOf(slot),
+      bury: async (dead, reason, attempts) => {
+        const { feed, index } = dead.delivery
+        await bury(dead, { topics, to: deadLetter, group, topic, reason, attempts, now: clock.now() })
+        this.events.emit({ type: 'dead-letter', id: `${feed}/${index}`, reason, time: clock.now() })
+      },
+      onRoom: () => this.#reader?.read(),
+      onIdle: () => this.#onIdle(),
+    })
+    this.#reader = new Reader({
+      log,
+      slots: new Slots(type),
+      progress,
+      backlog,
+      byKey: type === 'key-shared',
+      start: () => this.#opened?.start ?? { since: 0, skip: {} },
+      isOurs: (slot) => roster.termOf(slot, clock.now()) !== undefined,
+      onAdded: () => this.#desk?.serve(),
+    })
+  }
+
+  #onNotice(notice: Notice, by: PeerId, time: number): void {
+    const now = this.#parts.clock.now()
+    switch (notice.type) {
+      case 'open':
+        this.#onOpening({ ...notice, by })
+        break
+      case 'beat': {
+        const expired = time < now - limits.clockAheadMsMax - this.options.settings.leaseMs
+        this.#apply(this.#roster.onBeat(by, notice, now, expired))
+        if (this.options.settings.type === 'exclusive' && !expired) this.#refuseSecond(by)
+        break
+      }
+      case 'work':
+        for (const attempt of notice.attempts) this.#onAttempt(attempt, by)
+        for (const [slot, feed, from, to] of notice.acks) {
+          this.#progress.done(slot, feed, from, to)
+          this.#desk?.onDone(feed, to - 1)
+        }
+        break
+      case 'sum':
+        this.#onOpening(notice.opened)
+        this.#apply(this.#roster.onTerms(notice.terms))
+        this.#progress.merge(notice.progress)
+        if (notice.voters !== undefined) this.#roster.onVoters(notice.voters)
+        break
+      default:
+        notice satisfies never
+    }
+  }
+
+  /** Of two that opened the group without knowing of each other, the earlier counts. */
+  #onOpening(opened: Opened): void {
+    const known = this.#opened
+    if (known !== undefined && !isBefore(opened, known)) return
+    this.#opened = { settings: opened.settings, start: opened.start, created: opened.created, by: opened.by }
+    const { topic, group, settings } = this.options
+    this.#conflict = conflictOf({ topic, group }, settings, opened.settings)
+    if (this.#conflict !== undefined) {
+      this.#fail(this.#conflict)
+      if (this.#desk === undefined) return
+      this.options.onFailed()
+      void this.close()
+    } else if (known !== undefined) this.#reader?.restart()
+  }
+
+  #onAttempt(attempt: Attempt, by: PeerId): void {
+    this.#progress.attempted(attempt)
+    const other = this.#twice.onAttempt(attempt, by)
+    if (other === undefined) return
+    const [, feed, index] = attempt
+    const time = this.#parts.clock.now()
+    this.events.emit({ type: 'delivered-twice', id: `${feed}/${index}`, peers: [other, by], time })
+  }
+
+  #refuseSecond(by: PeerId): void {
+    if (this.#seats.size === 0 || by === this.#parts.me || this.#roster.claimantOf(0) !== by) return
+    const { topic, group } = this.options
+    const sentence = `group ${group} on ${topic} is exclusive and ${by} is its member: wait until it has left, or open the group as failover`
+    this.#fail(new GrapevineError('GroupInUse', sentence, { topic, group, holder: by }))
+  }
+
+  #fail(error: GrapevineError): void {
+    for (const seat of [...this.#seats]) seat.fail(error)
+  }
+
+  #beat(): void {
+    if (this.#closed) return
+    const now = this.#parts.clock.now()
+    const { beat, effects } = this.#roster.tick(now, (slot) => this.#backlog.isBusy(slot))
+    this.#apply(effects)
+    // A beat that cannot be written renews nothing: the lease runs out.
+    this.#board.tell({ type: 'beat', ...beat }, { alone: true }).then(
+      () => this.#onBeatWritten(beat.n),
+      () => undefined,
+    )
+    if (now - this.#openedAt > 2 * this.options.settings.leaseMs) void this.#reader?.fold().catch(() => undefined)
+    this.#sumUp(now)
+    if (this.#seats.size > 0) return
+    const { held, claims } = beat
+    if (held.length + claims.length === 0) this.#leaveBy = Math.min(this.#leaveBy, now + this.options.settings.leaseMs)
+    if (this.#roster.hasLeft || now >= this.#leaveBy) this.#stop()
+  }
+
+  #onBeatWritten(n: number): void {
+    this.#roster.onWritten(n)
+    // What waited for the lease to be renewed goes on.
+    this.#desk?.serve()
+  }
+
+  /** The first of the members does it, and each other one where those before it did not. */
+  #sumUp(now: number): void {
+    const rank = this.#roster.active(now).indexOf(this.#parts.me)
+    const opened = this.#opened
+    if (rank < 0 || opened === undefined || this.#board.bytesSinceSum < limits.groupSumBytes * (1 + rank)) return
+    this.#board.bytesSinceSum = 0
+    const feeds = this.#progress.feeds()
+    for (let at = 0; at === 0 || at < feeds.length; at += limits.groupSumFeeds) {
+      const progress = this.#progress.state(feeds.slice(at, at + limits.groupSumFeeds))
+      const { voters } = this.#roster
+      const sum = { type: 'sum' as const, opened, terms: this.#roster.terms(), progress, voters }
+      this.#board.tell(sum, { alone: true }).catch(() => undefined)
+    }
+  }
+
+  #apply(effects: readonly RosterEffect[]): void {
+    const time = this.#parts.clock.now()
+    let granted = false
+    for (const effect of effects) {
+      if (effect.type === 'granted') {
+        granted = true
+        this.events.emit({ type: 'slot-taken', slot: effect.slot, term: effect.term, time })
+      } else if (effect.type === 'lost') {
+        this.#desk?.drop(effect.slot)
+        this.events.emit({ type: 'slot-lost', slot: effect.slot, term: effect.term, to: effect.to, time })
+      } else this.events.emit({ type: effect.type, peer: effect.peer, time })
+    }
+    if (granted) this.#reader?.restart()
+  }
+
+  /** Nothing is on its way any more: whoever leaves need not wait for the next beat. */
+  #onIdle(): void {
+    if (this.#beats !== undefined && this.#seats.size === 0) this.#beat()
+  }
+
+  #stop(): void {
+    this.#beats?.cancel()
+    this.#beats = undefined
+    for (const wake of this.#leftWaiters.splice(0)) wake()
+  }
+}
+
+async function startOf(latest: (cursor: Cursor) => Promise<void>): Promise<Start> {
+  const cursor = new Cursor()
+  await latest(cursor)
+  const { since, feeds } = cursor.state()
+  return { since, skip: Object.fromEntries(Object.entries(feeds).map(([feed, { skip }]) => [feed as FeedId, skip])) }
+}
+
+function isBefore(a: Opened, b: Opened): boolean {
+  return a.created === b.created ? a.by < b.by : a.created < b.created
+}

@@ -1,0 +1,74 @@
+/**
+ * Who is a member, by the beats that were heard. Pure. A member is live until it was silent for a whole lease, counted from when
+ * its last beat came here: by our clock alone, so that clocks that differ change nothing.
+ */
+import { limits } from '../limits.ts'
+import type { PeerId } from '../types.ts'
+
+export interface Sign {
+  /** When this run of the member began, by its clock: a later run ends what the one before held. */
+  run: number
+  /** Number of the beat in its run, from 1. */
+  n: number
+  /** Its last beat: it holds nothing any more. */
+  leaving: boolean
+}
+
+interface Heard extends Sign {
+  at: number
+}
+
+export class Members {
+  readonly #silenceMs: number
+  readonly #heard = new Map<PeerId, Heard>()
+
+  constructor(silenceMs: number) {
+    this.#silenceMs = silenceMs
+  }
+
+  /** `old`: of a run or beat that was superseded, to be ignored. `full`: one more than are remembered. */
+  onBeat(peer: PeerId, sign: Sign, now: number): 'taken' | 'old' | 'full' {
+    const known = this.#heard.get(peer)
+    if (known !== undefined && now - known.at <= this.#silenceMs && sign.run < known.run) return 'old'
+    if (known !== undefined && sign.run === known.run && sign.n <= known.n) return 'old'
+    if (known === undefined && this.#heard.size >= limits.groupMembersMax && !this.#forgetSilent(now)) return 'full'
+    const { run, n, leaving } = sign
+    this.#heard.set(peer, { run, n, leaving, at: now })
+    return 'taken'
+  }
+
+  /** Whether what it holds is to be respected. */
+  isLive(peer: PeerId, now: number): boolean {
+    return this.silentFor(peer, now) <= this.#silenceMs
+  }
+
+  /** Live ones that are not leaving, in order of their ids. */
+  active(now: number): PeerId[] {
+    return [...this.#heard.keys()].filter((peer) => this.isLive(peer, now) && !this.isLeaving(peer)).sort()
+  }
+
+  isLeaving(peer: PeerId): boolean {
+    return this.#heard.get(peer)?.leaving === true
+  }
+
+  /** Numbers of the last beats of live members. */
+  lastBeats(now: number): [PeerId, number][] {
+    return [...this.#heard].filter(([peer]) => this.isLive(peer, now)).map(([peer, { n }]) => [peer, n])
+  }
+
+  silentFor(peer: PeerId, now: number): number {
+    const heard = this.#heard.get(peer)
+    return heard === undefined ? Number.POSITIVE_INFINITY : now - heard.at
+  }
+
+  /** We heard nobody for that long because we did not listen: their silence counts from later on. */
+  excuse(ms: number, now: number): void {
+    for (const heard of this.#heard.values()) heard.at = Math.min(now, heard.at + ms)
+  }
+
+  #forgetSilent(now: number): boolean {
+    const before = this.#heard.size
+    for (const [peer, { at }] of this.#heard) if (now - at > this.#silenceMs) this.#heard.delete(peer)
+    return this.#heard.size < before
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * What a group has done, as everybody in it comes to know: acknowledged records, and how often each open one was handed out. Pure.
+ *
+ * Per feed and slot there is a low-water mark and ranges above it; since a slot has only some of a feed's records, an acknowledgement covers
+ * the gap from the record of its slot before. Below the mark of the whole feed (`all`) everything is done in every slot, and what was
+ * known of single slots is dropped: that is what keeps this small.
+ *
+ * States only grow, and merging takes the larger of each: in whatever order, however often and by whatever way parts of it arrive, all who have
+ * heard the same know the same (a state-based CRDT, Shapiro and others 2011). Taking over a slot is reading this.
+ */
+import { limits } from '../limits.ts'
+import { type Done, isDone, markDone } from '../topic/done.ts'
+import type { FeedId } from '../types.ts'
+
+/** Of a feed, as told: `all`, and of each slot that is further its mark and ranges. */
+export interface FeedProgress {
+  all: number
+  slots: [slot: number, low: number, ranges: [number, number][]][]
+}
+
+export interface ProgressState {
+  feeds: Record<string, FeedProgress>
+  attempts: Attempt[]
+}
+
+/** A record of this slot was handed out `count` times. */
+export type Attempt = [slot: number, feed: FeedId, index: number, count: number]
+
+interface Feed {
+  all: number
+  slots: Map<number, Done>
+  /** By index. */
+  attempts: Map<number, { slot: number; count: number }>
+}
+
+export class Progress {
+  readonly #feeds = new Map<FeedId, Feed>()
+  #attempts = 0
+
+  isDone(slot: number, feed: FeedId, index: number): boolean {
+    const known = this.#feeds.get(feed)
+    if (known === undefined) return false
+    if (index < known.all) return true
+    const done = known.slots.get(slot)
+    return done !== undefined && isDone(done, index)
+  }
+
+  /** Everything of the slot in [from, to) is done. False where too many gaps are open to remember it. */
+  done(slot: number, feed: FeedId, from: number, to: number): boolean {
+    const known = this.#feedOf(feed)
+    if (known === undefined) return false
+    if (to <= known.all) return true
+    const done = known.slots.get(slot) ?? { low: known.all, ranges: [] }
+    known.slots.set(slot, done)
+    if (!markDone(done, from, to)) return false
+    this.#forgetAttempts(known, slot)
+    return true
+  }
+
+  /** Everything of the feed before `index` is done. */
+  doneBefore(feed: FeedId, index: number): void {
+    const known = this.#feedOf(feed)
+    if (known === undefined || index <= known.all) return
+    known.all = index
+    for (const [slot, done] of known.slots) {
+      markDone(done, 0, index)
+      if (done.low === index && done.ranges.length === 0) known.slots.delete(slot)
+    }
+    this.#forgetAttempts(known)
+  }
+
+  /** Up to where everything of the feed is known to be done. */
+  doneBeforeOf(feed: FeedId): number {
+    return this.#feeds.get(feed)?.all ?? 0
+  }
+
+  /** How often an open record was handed out. */
+  attempts(feed: FeedId, index: number): number {
+    return this.#feeds.get(feed)?.attempts.get(index)?.count ?? 0
+  }
+
+  /** Above `limits.groupAttemptsMax` open records the oldest are forgotten: they are handed out more often. */
+  attempted([slot, feed, index, count]: Attempt): void {
+    const known = this.#feedOf(feed)
+    if (known === undefined || this.isDone(slot, feed, index)) return
+    const before = known.attempts.get(index)
+    if (before !== undefined && before.count >= count) return
+    known.attempts.set(index, { slot, count })
+    if (before === undefined) this.#attempts++
+    if (this.#attempts > limits.groupAttemptsMax) this.#forgetOldest()
+  }
+
+  merge(state: ProgressState): void {
+    for (const [feed, { all, slots }] of Object.entries(state.feeds) as [FeedId, FeedProgress][]) {
+      this.doneBefore(feed, all)
+      for (const [slot, low, ranges] of slots) {
+        this.done(slot, feed, 0, low)
+        for (const [from, to] of ranges) this.done(slot, feed, from, to)
+      }
+    }
+    for (const attempt of state.attempts) this.attempted(attempt)
+  }
+
+  feeds(): FeedId[] {
+    return [...this.#feeds.keys()]
+  }
+
+  /** What is known of these feeds, in the form in which it is told. */
+  state(feeds: Iterable<FeedId> = this.#feeds.keys()): ProgressState {
+    const state: ProgressState = { feeds: {}, attempts: [] }
+    for (const feed of feeds) {
+      const known = this.#feeds.get(feed)
+      if (known === undefined) continue
+      const slots = [...known.slots].map(([slot, { low, ranges }]): FeedProgress['slots'][number] => [
+        slot,
+        low,
+        ranges.map(([from, to]) => [from, to]),
+      ])
+      state.feeds[feed] = { all: known.all, slots: slots.sort(([a], [b]) => a - b) }
+      for (const [index, { slot, count }] of known.attempts) state.attempts.push([slot, feed, index, count])
+    }
+    return state
+  }
+
+  /** Undefined where one more feed is not remembered: its records may be delivered again. */
+  #feedOf(feed: FeedId): Feed | undefined {
+    let known = this.#feeds.get(feed)
+    if (known === undefined && this.#feeds.size < limits.feedsPerTopicMax) {
+      known = { all: 0, slots: new Map(), attempts: new Map() }
+      this.#feeds.set(feed, known)
+    }
+    return known
+  }
+
+  /** Of records that are done, in one slot or in all. */
+  #forgetAttempts(known: Feed, only?: number): void {
+    for (const [index, { slot }] of known.attempts) {
+      if (only !== undefined && slot !== only) continue
+      const done = known.slots.get(slot)
+      if (index >= known.all && (done === undefined || !isDone(done, index))) continue
+      known.attempts.delete(index)
+      this.#attempts--
+    }
+  }
+
+  #forgetOldest(): void {
+    for (const { attempts } of this.#feeds.values()) {
+      const [oldest] = attempts.keys()
+      if (oldest === undefined) continue
+      attempts.delete(oldest)
+      this.#attempts--
+      return
+    }
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * Whether a majority of the members hears us, and who counts as a member for that. Pure.
+ *
+ * Voters are a numbered list that all share. The live voter with the lowest id edits it, one change at a time and only when a majority of
+ * the list as it is hears its beats: two lists that follow each other always have majorities that overlap (single-server changes, Ongaro
+ * 2014, section 4.1). So a minority can neither admit newcomers to become a majority nor drop those it does not hear. Two members that
+ * begin a group on two sides of a partition are two groups until they meet: there is no list yet that either could know of.
+ */
+import { limits } from '../limits.ts'
+import type { PeerId } from '../types.ts'
+
+export interface Voters {
+  /** Grows by one with each change. */
+  epoch: number
+  peers: PeerId[]
+}
+
+export interface QuorumView {
+  /** Members that are live and not leaving, ourselves among them if we are. */
+  active: readonly PeerId[]
+  leaving: boolean
+  isLive(peer: PeerId): boolean
+  /** Leaving, or silent for too long. */
+  isGone(peer: PeerId): boolean
+}
+
+export class Quorum {
+  readonly #me: PeerId
+  #voters: Voters = { epoch: 0, peers: [] }
+  /** When our beats were sent, by number. */
+  readonly #sent = new Map<number, number>()
+  /** Up to which beat each voter hears us. */
+  readonly #heard = new Map<PeerId, number>()
+  /** Our first beat that carried the list as it is. */
+  #listedIn = 1
+
+  constructor(me: PeerId) {
+    this.#me = me
+  }
+
+  get voters(): Voters {
+    return this.#voters
+  }
+
+  /** Of two lists the later counts, of one number that of the lower first voter. */
+  onVoters({ epoch, peers }: Voters): void {
+    const { epoch: known, peers: ours } = this.#voters
+    const earlier = epoch === known && (peers[0] ?? '') < (ours[0] ?? '')
+    if (epoch > known || earlier) this.#set(epoch, peers)
+  }
+
+  /** `peer` says that it has heard our beat `n`. */
+  onHeard(peer: PeerId, n: number): void {
+    if (n <= (this.#heard.get(peer) ?? 0) || !this.#sent.has(n)) return
+    if (this.#heard.size >= limits.groupMembersMax && !this.#heard.has(peer)) return
+    this.#heard.set(peer, n)
+  }
+
+  onSent(n: number, now: number): void {
+    this.#sent.set(n, now)
+    this.#sent.delete(n - limits.groupBeatsKept)
+  }
+
+  /** When the newest beat that a majority has heard was sent; undefined when there is none. */
+  heardAt(): number | undefined {
+    return this.#sent.get(this.#heardUpTo())
+  }
+
+  /** Edits the list where that is ours to do; called once a beat, before it is sent. `entitled` is whether a majority hears us now. */
+  tick(view: QuorumView, entitled: boolean): void {
+    const { epoch, peers } = this.#voters
+    if (peers.length === 0) {
+      if (view.active[0] === this.#me) this.#set(epoch + 1, [this.#me])
+      return
+    }
+    const editor = peers.find((peer) => peer === this.#me || view.isLive(peer))
+    if (editor !== this.#me || !entitled || this.#heardUpTo() < this.#listedIn) return
+    const gone = peers.find((peer) => peer !== this.#me && view.isGone(peer)) ?? (view.leaving ? this.#me : undefined)
+    const come = view.active.find((peer) => !peers.includes(peer))
+    if (gone !== undefined)
+      this.#set(
+        epoch + 1,
+        peers.filter((peer) => peer !== gone),
+      )
+    else if (come !== undefined && peers.length < limits.groupVotersMax) this.#set(epoch + 1, [...peers, come])
+  }
+
+  #set(epoch: number, peers: readonly PeerId[]): void {
+    this.#voters = { epoch, peers: [...peers].sort() }
+    this.#listedIn = Math.max(0, ...this.#sent.keys()) + 1
+  }
+
+  /** The number of the newest beat of ours that a majority of the voters has heard. */
+  #heardUpTo(): number {
+    const { peers } = this.#voters
+    if (peers.length === 0) return 0
+    const newest = Math.max(0, ...this.#sent.keys())
+    const numbers = peers.map((peer) => (peer === this.#me ? newest : (this.#heard.get(peer) ?? 0)))
+    numbers.sort((a, b) => b - a)
+    return numbers[Math.floor(peers.length / 2)] ?? 0
+  }
+}

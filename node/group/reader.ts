@@ -1,0 +1,203 @@
+/**
+ * Reads the topic's arrival log for one member: what is in slots that it delivers goes into its backlog, as far as that has room.
+ *
+ * 1. Taking a slot over means reading again from the first batch that is not done in every slot (`#low`).
+ * 2. Each record is given the end of the one before it in its feed and slot, so that its acknowledgement covers the gap between. A gap in what is
+ *    here (lost, or unwanted) is never covered: what comes back later is still delivered.
+ * 3. `#low` moves on over batches that are done in every slot, and says so in the progress, which then forgets the single slots.
+ */
+import { limits } from '../limits.ts'
+import type { Damage, StoredBatch, TopicLog } from '../store/topic-log.ts'
+import { recordsOf } from '../topic/message.ts'
+import type { FeedId } from '../types.ts'
+import type { Batch } from '../wire/head.ts'
+import type { RecordBatch } from '../wire/record.ts'
+import type { Backlog } from './backlog.ts'
+import type { Start } from './notice.ts'
+import type { Progress } from './progress.ts'
+import type { Slots } from './slots.ts'
+
+export interface ReaderOptions {
+  log: TopicLog
+  slots: Slots
+  progress: Progress
+  backlog: Backlog
+  /** Records of one key in one lane. */
+  byKey: boolean
+  /** Where the group begins. */
+  start(): Start
+  isOurs(slot: number): boolean
+  onAdded(): void
+}
+
+interface FeedScan {
+  /** Index of the record that follows what was read. */
+  next: number
+  /** By slot, where its record before ends. */
+  ends: Float64Array
+}
+
+export class Reader {
+  readonly #options: ReaderOptions
+  readonly #off: () => void
+  readonly #scans = new Map<FeedId, FeedScan>()
+  #low: number
+  #offset: number
+  #reading = false
+  #again = false
+  #folding = false
+  #closed = false
+
+  constructor(options: ReaderOptions) {
+    this.#options = options
+    this.#low = options.log.startOffset
+    this.#offset = this.#low
+    this.#off = options.log.onChange(() => this.read())
+  }
+
+  /** There are new slots: what is open of them lies behind us. */
+  restart(): void {
+    this.#offset = this.#low
+    this.#scans.clear()
+    this.read()
+  }
+
+  /** Reads on as far as there is something and room for it. */
+  read(): void {
+    this.#again = true
+    if (this.#reading || this.#closed) return
+    this.#reading = true
+    // A disk that cannot be read now is asked again with the next change.
+    void this.#readAll()
+      .catch(() => undefined)
+      .finally(() => {
+        this.#reading = false
+      })
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#off()
+  }
+
+  /** Moves the low end over what is done in every slot. */
+  async fold(): Promise<void> {
+    if (this.#folding) return
+    this.#folding = true
+    try {
+      for (;;) {
+        const at = await this.#options.log.at(this.#low)
+        if (this.#closed || at === undefined || 'damaged' in at) return
+        if (this.#open(at.batch).some((lag) => lag > 0)) return
+        const { head } = at.batch
+        // Behind a gap nothing can be said of the whole feed; that this batch is done is known slot by slot.
+        if (this.#isContiguous(at.batch))
+          this.#options.progress.doneBefore(head.feed, head.head.firstIndex + head.head.count)
+        this.#low = at.offset + head.head.count
+      }
+    } finally {
+      this.#folding = false
+    }
+  }
+
+  /** Records that are here and not done, by slot. */
+  async lag(): Promise<number[]> {
+    const lags = new Array<number>(this.#options.slots.count).fill(0)
+    for (let offset = this.#low; ; ) {
+      const at = await this.#options.log.at(offset)
+      if (at === undefined) return lags
+      offset = nextOffset(at)
+      if ('damaged' in at) continue
+      for (const [slot, lag] of this.#open(at.batch).entries()) lags[slot] = (lags[slot] ?? 0) + lag
+    }
+  }
+
+  async #readAll(): Promise<void> {
+    while (this.#again && !this.#closed) {
+      this.#again = false
+      while (this.#options.backlog.size < limits.groupBacklogMax) {
+        const from = this.#offset
+        const at = await this.#options.log.at(from)
+        if (at === undefined || 'damaged' in at || this.#closed) break
+        // Begun again from further back meanwhile.
+        if (this.#offset !== from) continue
+        this.#offset = nextOffset(at)
+        if (this.#take(at)) this.#options.onAdded()
+      }
+    }
+  }
+
+  /** True where something was added. */
+  #take({ batch, offset }: StoredBatch): boolean {
+    const { backlog, progress, slots, isOurs, byKey } = this.#options
+    const { feed, head } = batch.head
+    const scan = this.#scanOf(batch)
+    scan.next = head.firstIndex + head.count
+    if (this.#isPast(batch)) {
+      scan.ends.fill(scan.next)
+      return false
+    }
+    const records = recordsOf(batch)
+    const before = backlog.size
+    for (let i = 0; i < (records?.count ?? 0); i++) {
+      const index = head.firstIndex + i
+      const key = records?.key(i)
+      const slot = slots.of(feed, index, key)
+      const from = scan.ends[slot] as number
+      scan.ends[slot] = index + 1
+      if (!isOurs(slot) || progress.isDone(slot, feed, index) || !this.#isWanted(batch, records, i)) continue
+      const lane = byKey && key !== undefined ? `k${key}` : `${feed}/${index}`
+      backlog.add({ slot, feed, index, from, offset: offset + i, lane })
+    }
+    return backlog.size > before
+  }
+
+  #scanOf(batch: Batch): FeedScan {
+    const { feed, head } = batch.head
+    const known = this.#scans.get(feed)
+    if (known !== undefined) {
+      if (known.next !== head.firstIndex) known.ends.fill(head.firstIndex)
+      return known
+    }
+    const from = this.#isContiguous(batch) ? 0 : head.firstIndex
+    const scan = { next: 0, ends: new Float64Array(this.#options.slots.count).fill(from) }
+    this.#scans.set(feed, scan)
+    return scan
+  }
+
+  /** Whether everything of the feed before this batch is done, or was removed before it came here. */
+  #isContiguous({ head: { feed, head } }: Batch): boolean {
+    const { log, progress } = this.#options
+    return head.firstIndex <= progress.doneBeforeOf(feed) || log.feeds.get(feed)?.base === head.seq
+  }
+
+  /** Nobody wants any of it, by its place alone. */
+  #isPast({ head: { feed, head } }: Batch): boolean {
+    return head.seq <= (this.#options.start().skip[feed] ?? 0)
+  }
+
+  /** Of a feed that was there when the group began, the exact place is known; the time is for the others. */
+  #isWanted({ head: { feed, head } }: Batch, records: RecordBatch | undefined, i: number): boolean {
+    const { since, skip } = this.#options.start()
+    return since === 0 || skip[feed] !== undefined || head.time + (records?.timeDelta(i) ?? 0) >= since
+  }
+
+  /** How many records of a batch are not done, by slot. */
+  #open(batch: Batch): number[] {
+    const { slots, progress } = this.#options
+    const { feed, head } = batch.head
+    const open = new Array<number>(slots.count).fill(0)
+    if (this.#isPast(batch) || head.firstIndex + head.count <= progress.doneBeforeOf(feed)) return open
+    const records = recordsOf(batch)
+    for (let i = 0; i < (records?.count ?? 0); i++) {
+      const slot = slots.of(feed, head.firstIndex + i, records?.key(i))
+      if (progress.isDone(slot, feed, head.firstIndex + i) || !this.#isWanted(batch, records, i)) continue
+      open[slot] = (open[slot] ?? 0) + 1
+    }
+    return open
+  }
+}
+
+function nextOffset(at: StoredBatch | Damage): number {
+  return 'damaged' in at ? at.nextOffset : at.offset + at.batch.head.head.count
+}

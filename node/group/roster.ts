@@ -1,0 +1,206 @@
+/**
+ * A member's view of its group: who is there, who holds what, what it may deliver itself. Pure: beats come in, once a beat `tick` says what to
+ * tell, and both say what changed. Relays between `members`, `leases` and `quorum`, which do not know each other.
+ *
+ * 1. Our own lease lasts from the newest beat of ours that went out (with `quorum`: that a majority heard), counted from when it was made. Others
+ *    wait for a lease from when they heard it: so ours is over before anybody takes a slot.
+ * 2. Whoever did not tick for two beats was paused, and does not know what the others said meanwhile: their silence is excused, and it
+ *    claims nothing before it has listened for two beats.
+ */
+import { limits } from '../limits.ts'
+import type { GroupSettings, PeerId } from '../types.ts'
+import { type Holding, type LeaseEffect, Leases } from './leases.ts'
+import { Members, type Sign } from './members.ts'
+import { Quorum, type Voters } from './quorum.ts'
+import { assign, slotCount } from './slots.ts'
+
+export interface Beat extends Sign, Holding {
+  heard?: Record<string, number> | undefined
+  voters?: Voters | undefined
+}
+
+export type RosterEffect = LeaseEffect | { type: 'joined' | 'left'; peer: PeerId }
+
+export interface RosterOptions {
+  me: PeerId
+  /** When this run began, ms. */
+  run: number
+  settings: GroupSettings
+}
+
+export function beatMsOf({ leaseMs }: GroupSettings): number {
+  return Math.min(limits.groupBeatMs, leaseMs / 5)
+}
+
+export class Roster {
+  readonly #options: RosterOptions
+  readonly #beatMs: number
+  readonly #members: Members
+  readonly #leases: Leases
+  readonly #quorum: Quorum | undefined
+  #active: readonly PeerId[] = []
+  #wanted: readonly PeerId[] = []
+  /** Not taking part before the first `enter`. */
+  #leaving = true
+  #n = 0
+  readonly #made = new Map<number, number>()
+  #writtenN = 0
+  #writtenAt = Number.NEGATIVE_INFINITY
+  #lastTick = Number.NEGATIVE_INFINITY
+  #listenUntil = Number.NEGATIVE_INFINITY
+
+  constructor(options: RosterOptions) {
+    const { me, settings } = options
+    this.#options = options
+    this.#beatMs = beatMsOf(settings)
+    this.#members = new Members(settings.leaseMs)
+    this.#leases = new Leases(me, slotCount(settings.type))
+    this.#quorum = settings.quorum ? new Quorum(me) : undefined
+  }
+
+  /** Under which term records of this slot may be handed out now. */
+  termOf(slot: number, now: number): number | undefined {
+    return this.isEntitled(now) ? this.#leases.termOf(slot) : undefined
+  }
+
+  /** Under which term what was handed out of it may be settled now. */
+  ackTermOf(slot: number, now: number): number | undefined {
+    return this.isEntitled(now) ? this.#leases.ackTermOf(slot) : undefined
+  }
+
+  /** Whether our own lease is fresh. */
+  isEntitled(now: number): boolean {
+    const from = this.#quorum === undefined ? this.#writtenAt : (this.#quorum.heardAt() ?? Number.NEGATIVE_INFINITY)
+    return now - from <= this.#options.settings.leaseMs
+  }
+
+  holderOf(slot: number): PeerId | undefined {
+    return this.#leases.holderOf(slot)
+  }
+
+  /** Who holds it, or claims it and is not outranked. */
+  claimantOf(slot: number): PeerId | undefined {
+    return this.#leases.claimantOf(slot)
+  }
+
+  terms(): number[] {
+    return this.#leases.terms()
+  }
+
+  get voters(): Voters | undefined {
+    return this.#quorum?.voters
+  }
+
+  /** Live members, ourselves among them if we take part. */
+  active(now: number): PeerId[] {
+    const others = this.#members.active(now)
+    return this.#leaving ? others : [...others, this.#options.me].sort()
+  }
+
+  silentFor(peer: PeerId, now: number): number {
+    return peer === this.#options.me ? 0 : this.#members.silentFor(peer, now)
+  }
+
+  enter(): void {
+    this.#leaving = false
+  }
+
+  leave(): void {
+    this.#leaving = true
+  }
+
+  /** Nothing is held any more, and nobody waits for our vote. */
+  get hasLeft(): boolean {
+    const { held, claims } = this.#leases.holding()
+    const votes = this.#quorum?.voters.peers.includes(this.#options.me) === true
+    return this.#leaving && held.length + claims.length === 0 && !votes
+  }
+
+  /** A beat, perhaps an old one of our own from an earlier run. `expired`: it was made long before it was heard. */
+  onBeat(peer: PeerId, beat: Beat, now: number, expired = false): RosterEffect[] {
+    if (beat.voters !== undefined) this.#quorum?.onVoters(beat.voters)
+    if (peer === this.#options.me || expired) return this.onTerms(termsIn(beat))
+    if (this.#members.onBeat(peer, beat, now) !== 'taken') return []
+    this.#quorum?.onHeard(peer, beat.heard?.[this.#options.me] ?? 0)
+    return this.#leases.onBeat(peer, beat)
+  }
+
+  onTerms(terms: readonly number[]): RosterEffect[] {
+    return this.#leases.onTerms(terms)
+  }
+
+  onVoters(voters: Voters): void {
+    this.#quorum?.onVoters(voters)
+  }
+
+  /** What to tell now, and what changed. */
+  tick(now: number, isBusy: (slot: number) => boolean): { beat: Beat; effects: RosterEffect[] } {
+    this.#listen(now)
+    const { settings, me, run } = this.#options
+    const told = this.#writtenN === this.#n
+    const entitled = this.isEntitled(now)
+    const effects = this.#count(now)
+    const wanted = this.#wanted
+    const isLive = (peer: PeerId) => this.#members.isLive(peer, now)
+    this.#quorum?.tick(
+      {
+        active: this.#active,
+        leaving: this.#leaving,
+        isLive,
+        isGone: (peer) => this.#members.isLeaving(peer) || this.silentFor(peer, now) > limits.groupVoterMs,
+      },
+      entitled,
+    )
+    const mayClaim = now >= this.#listenUntil && (!settings.quorum || entitled)
+    effects.push(...this.#leases.tick({ wanted, isLive, isBusy, entitled, mayClaim, told }))
+    this.#n++
+    this.#made.set(this.#n, now)
+    this.#made.delete(this.#n - limits.groupBeatsKept)
+    const beat: Beat = { run, n: this.#n, leaving: this.#leaving, ...this.#leases.holding() }
+    if (this.#quorum !== undefined) {
+      beat.voters = this.#quorum.voters
+      beat.heard = Object.fromEntries(this.#members.lastBeats(now).filter(([peer]) => peer !== me))
+    }
+    return { beat, effects }
+  }
+
+  /** Beat `n` is on our disk and on its way. */
+  onWritten(n: number): void {
+    const made = this.#made.get(n)
+    if (made === undefined || n <= this.#writtenN) return
+    this.#writtenN = n
+    this.#writtenAt = made
+    this.#quorum?.onSent(n, made)
+  }
+
+  #listen(now: number): void {
+    const missed = now - this.#lastTick - this.#beatMs
+    if (Number.isFinite(this.#lastTick) && missed > this.#beatMs) {
+      this.#members.excuse(missed, now)
+      this.#listenUntil = now + 2 * this.#beatMs
+    }
+    this.#lastTick = now
+  }
+
+  /** Who came and went since the last beat, and who is wanted where. */
+  #count(now: number): RosterEffect[] {
+    const before = this.#active
+    const active = this.active(now)
+    const { type } = this.#options.settings
+    const same = before.length === active.length && active.every((peer, i) => peer === before[i])
+    if (!same || slotCount(type) === 1) this.#wanted = assign(active, slotCount(type), this.#leases.holderOf(0))
+    if (same) return []
+    this.#active = active
+    const effect = (type: 'joined' | 'left') => (peer: PeerId) => ({ type, peer })
+    return [
+      ...active.filter((peer) => !before.includes(peer)).map(effect('joined')),
+      ...before.filter((peer) => !active.includes(peer)).map(effect('left')),
+    ]
+  }
+}
+
+function termsIn({ held, claims }: Holding): number[] {
+  const terms: number[] = []
+  for (const [slot, term] of [...held, ...claims]) terms[slot] = term
+  return terms
+}

@@ -1,0 +1,70 @@
+/** How a group is set up: what its options mean, and when two are the same. All members of a group share its settings. */
+import { z } from 'zod'
+import { GrapevineError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import type { GroupOptions, GroupSettings, TopicName } from '../types.ts'
+import { parseTopic } from '../wire/topic.ts'
+
+export const groupTypes = ['shared', 'key-shared', 'exclusive', 'failover'] as const
+
+const says = (error: string) => ({ error })
+const leaseText = `takes milliseconds from ${limits.groupLeaseMsMin} to ${limits.groupLeaseMsMax}`
+const receivesText = 'takes a whole number from 1 to 1,000'
+
+const shape = z.strictObject({
+  type: z.enum(groupTypes, says(`takes one of ${groupTypes.join(', ')}`)).default('shared'),
+  leaseMs: z
+    .number(says(leaseText))
+    .min(limits.groupLeaseMsMin, says(leaseText))
+    .max(limits.groupLeaseMsMax, says(leaseText))
+    .default(limits.groupLeaseMs),
+  maxReceives: z.int(says(receivesText)).min(1, says(receivesText)).max(1_000, says(receivesText)).default(5),
+  deadLetter: z.string(says('takes the name of a topic')).optional(),
+  quorum: z.boolean(says('takes true or false')).default(false),
+  from: z.enum(['earliest', 'latest'], says("takes 'earliest' or 'latest'")).default('latest'),
+})
+
+export interface CheckedGroupOptions {
+  settings: GroupSettings
+  from: 'earliest' | 'latest'
+}
+
+/** Throws `InvalidOption`, `InvalidTopic`. */
+export function checkGroupOptions(topic: TopicName, name: string, options: GroupOptions): CheckedGroupOptions {
+  if (!/^[A-Za-z0-9_-]{1,100}$/.test(name))
+    throw invalid('name', `is ${JSON.stringify(name)}: a group's name is 1 to 100 of A-Z a-z 0-9 _ -`)
+  const parsed = shape.safeParse(options)
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues
+    if (issue?.code === 'unrecognized_keys')
+      throw invalid(issue.keys[0] ?? 'options', `is not known: there are ${Object.keys(shape.shape).join(', ')}`)
+    const option = String(issue?.path[0] ?? 'options')
+    const given = (options as Record<string, unknown>)[option]
+    throw invalid(option, `is ${JSON.stringify(given)}: it ${issue?.message ?? 'is wrong'}`)
+  }
+  const { type, leaseMs, maxReceives, quorum, from } = parsed.data
+  const deadLetter = parseTopic(parsed.data.deadLetter ?? `${topic}.dead`)
+  if (deadLetter === topic)
+    throw invalid('deadLetter', 'is the topic itself: its dead letters would come back for ever')
+  return { settings: { type, leaseMs, maxReceives, deadLetter, quorum }, from }
+}
+
+/** What to reject with where a group was asked for as it is not. */
+export function conflictOf(
+  place: { topic: TopicName; group: string },
+  asked: GroupSettings,
+  has: GroupSettings,
+): GrapevineError<'GroupConflict'> | undefined {
+  const names = Object.keys(asked) as (keyof GroupSettings)[]
+  if (names.every((name) => asked[name] === has[name])) return undefined
+  const shown = (settings: GroupSettings) => names.map((name) => `${name} ${settings[name]}`).join(', ')
+  return new GrapevineError(
+    'GroupConflict',
+    `group ${place.group} on ${place.topic} exists with ${shown(has)}; asked for was ${shown(asked)}: open it as it is, or take another name`,
+    { ...place, has, asked },
+  )
+}
+
+function invalid(option: string, sentence: string): GrapevineError<'InvalidOption'> {
+  return new GrapevineError('InvalidOption', `option \`${option}\` ${sentence}`, { option })
+}

@@ -1,0 +1,87 @@
+/**
+ * Which slot a record is in, and who is wanted to hold each slot. Pure.
+ *
+ * Rendezvous hashing (Thaler and Ravishankar 1998): every member has a rank for every slot, and whoever sees the same members comes to the
+ * same holders without asking. With a load bound as in consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam
+ * 2018), tightened so far that shares differ by one slot at most: with 64 slots, a looser bound would leave single members
+ * with twice the work of others.
+ */
+import type { FeedId, GroupType, PeerId } from '../types.ts'
+
+/** Slots of a group whose members share the work. Part of the protocol: members with another number would not agree on anything. */
+export const sharedSlots = 64
+
+/** `exclusive` and `failover` have one active member, so there is one thing to hold. */
+export function slotCount(type: GroupType): number {
+  return type === 'shared' || type === 'key-shared' ? sharedSlots : 1
+}
+
+/** FNV-1a over the UTF-16 units of a text, 32 bits, then mixed so that the low bits are as good as the high ones. */
+export function hashText(text: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return mix(hash)
+}
+
+/** The finalizer of MurmurHash3. */
+function mix(hash: number): number {
+  let mixed = hash ^ (hash >>> 16)
+  mixed = Math.imul(mixed, 0x85ebca6b)
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)
+  return (mixed ^ (mixed >>> 16)) >>> 0
+}
+
+/** Slots of records, with the hash of the feed last asked for kept. */
+export class Slots {
+  readonly count: number
+  readonly #byKey: boolean
+  #feed: FeedId | undefined
+  #feedHash = 0
+
+  constructor(type: GroupType) {
+    this.count = slotCount(type)
+    this.#byKey = type === 'key-shared'
+  }
+
+  /** By key where the group keeps keys in order and the record has one, otherwise by its id. */
+  of(feed: FeedId, index: number, key: string | undefined): number {
+    if (this.count === 1) return 0
+    if (this.#byKey && key !== undefined) return hashText(key) % this.count
+    if (this.#feed !== feed) {
+      this.#feed = feed
+      this.#feedHash = hashText(feed)
+    }
+    return mix(this.#feedHash ^ mix(index)) % this.count
+  }
+}
+
+/**
+ * The wanted holder of each slot, by its number; shares differ by one at most. `current` is who holds the only slot of a group
+ * that has one: it stays there as long as it is a member, since moving it would gain nothing.
+ */
+export function assign(members: readonly PeerId[], count: number, current?: PeerId): PeerId[] {
+  if (members.length === 0) return []
+  if (count === 1 && current !== undefined && members.includes(current)) return [current]
+  const hashes = members.map((member) => ({ member, hash: hashText(member) }))
+  const least = Math.floor(count / members.length)
+  /** Members that may hold one more than the least. */
+  let spare = count % members.length
+  const loads = new Map<PeerId, number>()
+  const holders: PeerId[] = []
+  for (let slot = 0; slot < count; slot++) {
+    let best: { member: PeerId; rank: number } | undefined
+    for (const { member, hash } of hashes) {
+      const load = loads.get(member) ?? 0
+      if (load > least || (load === least && spare === 0)) continue
+      const rank = mix(hash ^ mix(slot + 1))
+      if (best === undefined || rank > best.rank || (rank === best.rank && member < best.member))
+        best = { member, rank }
+    }
+    if (best === undefined) continue
+    const load = (loads.get(best.member) ?? 0) + 1
+    loads.set(best.member, load)
+    if (load > least) spare--
+    holders.push(best.member)
+  }
+  return holders
+}

@@ -1,0 +1,223 @@
+import fc from 'fast-check'
+import * as assert from 'uvu/assert'
+import { suite } from '../helper/suite.ts'
+import { Village, type Villager } from './village.ts'
+
+const test = suite('group')
+const slots = Array.from({ length: 64 }, (_, slot) => slot)
+
+const shares = (village: Village) =>
+  village.villagers.map(({ roster }) => slots.filter((slot) => roster.termOf(slot, village.now) !== undefined).length)
+
+function oneEach(village: Village): void {
+  for (const slot of slots) {
+    const holders = village.deliverers(slot)
+    assert.is(holders.length, 1, `slot ${slot} is held by ${holders.map(({ id }) => id)}`)
+  }
+}
+
+test('a member alone holds everything after two beats', () => {
+  const village = new Village({})
+  const a = village.add('a')
+  village.pass(1_900)
+  assert.is(a.roster.termOf(7, village.now), undefined)
+  village.pass(300)
+  assert.is(a.roster.termOf(7, village.now), 1)
+})
+
+test('members that begin together share alike, and one more gets its share by hand-over', () => {
+  const village = new Village({})
+  for (const id of ['a', 'b', 'c']) village.add(id)
+  village.pass(10_000)
+  oneEach(village)
+  assert.equal(shares(village).sort(), [21, 21, 22])
+  village.add('d')
+  village.pass(8_000, () => {
+    for (const slot of slots) assert.ok(village.deliverers(slot).length <= 1)
+  })
+  assert.equal(shares(village), [16, 16, 16, 16])
+})
+
+test('what a member held is taken over when it was silent for a lease, and not before', () => {
+  const village = new Village({})
+  const [, b] = [village.add('a'), village.add('b')] as const
+  village.pass(10_000)
+  const held = slots.filter((slot) => b.roster.termOf(slot, village.now) !== undefined)
+  b.asleep = true
+  village.pass(4_000)
+  assert.ok(held.every((slot) => village.deliverers(slot).length === 0))
+  village.pass(5_000)
+  oneEach(village)
+})
+
+test('a member that was paused longer than its lease delivers nothing when it wakes, and gets its share again', () => {
+  const village = new Village({})
+  const [, b] = [village.add('a'), village.add('b')] as const
+  village.pass(10_000)
+  const [slot = 0] = slots.filter((each) => b.roster.termOf(each, village.now) !== undefined)
+  b.asleep = true
+  village.pass(5_100)
+  // Nobody has it yet, and it does not know that it slept.
+  assert.is(b.roster.termOf(slot, village.now), undefined)
+  assert.is(b.roster.ackTermOf(slot, village.now), undefined)
+  village.pass(10_000)
+  b.asleep = false
+  village.pass(15_000, () => assert.ok(village.deliverers(slot).length <= 1))
+  oneEach(village)
+  assert.equal(shares(village), [32, 32])
+})
+
+test('a slot whose records are on their way is handed over when they are settled', () => {
+  const village = new Village({})
+  village.add('a')
+  village.pass(5_000)
+  village.busy = (id) => id === 'a'
+  village.add('b')
+  village.pass(5_000)
+  assert.equal(shares(village), [32, 0], 'a delivers nothing new of what it is to give')
+  const [a] = village.villagers
+  assert.ok(slots.every((slot) => a?.roster.ackTermOf(slot, village.now) === 1))
+  village.busy = () => false
+  village.pass(5_000)
+  assert.equal(shares(village), [32, 32])
+})
+
+test('whoever leaves gives all away without anybody waiting for a lease', () => {
+  const village = new Village({})
+  const [a] = [village.add('a'), village.add('b')] as const
+  village.pass(10_000)
+  a.roster.leave()
+  village.pass(4_200)
+  assert.ok(a.roster.hasLeft)
+  assert.equal(shares(village), [0, 64])
+})
+
+test('by default both sides of a partition go on, and are one again when it is over', () => {
+  const village = new Village({})
+  for (const id of ['a', 'b', 'c']) village.add(id)
+  village.pass(10_000)
+  village.side = (id) => (id === 'c' ? 1 : 0)
+  village.pass(12_000)
+  for (const slot of slots) assert.is(village.deliverers(slot).length, 2)
+  village.heal()
+  village.pass(10_000)
+  oneEach(village)
+})
+
+test('with a quorum the minority stops within a lease, and the majority goes on', () => {
+  const village = new Village({ quorum: true })
+  for (const id of ['a', 'b', 'c', 'd', 'e', 'f']) village.add(id)
+  village.pass(25_000)
+  oneEach(village)
+  assert.equal(
+    village.villagers.map(({ roster }) => roster.voters?.peers.length),
+    [6, 6, 6, 6, 6, 6],
+  )
+  village.side = (id) => (id === 'a' || id === 'b' ? 1 : 0)
+  village.pass(30_000, () => {
+    for (const slot of slots) assert.ok(village.deliverers(slot).length <= 1)
+  })
+  assert.equal(shares(village), [0, 0, 16, 16, 16, 16])
+  village.heal()
+  village.pass(15_000)
+  oneEach(village)
+})
+
+test('newcomers cannot make a minority a majority', () => {
+  const village = new Village({ quorum: true })
+  for (const id of ['a', 'b', 'c', 'd', 'e']) village.add(id)
+  village.pass(25_000)
+  village.side = (id) => ('abxyzuvw'.includes(id) ? 1 : 0)
+  for (const id of ['x', 'y', 'z', 'u', 'v', 'w']) village.add(id)
+  village.pass(30_000)
+  for (const slot of slots) {
+    const [only, ...others] = village.deliverers(slot)
+    assert.ok(only !== undefined && others.length === 0 && 'cde'.includes(only.id))
+  }
+})
+
+test('voters that crashed are dropped one after the other, so that the rest can lose more', () => {
+  const village = new Village({ quorum: true })
+  for (const id of ['a', 'b', 'c', 'd', 'e']) village.add(id)
+  village.pass(25_000)
+  for (const id of ['d', 'e']) village.remove(village.villagers.find((one) => one.id === id) as Villager)
+  village.pass(80_000)
+  assert.equal(village.villagers[0]?.roster.voters?.peers, ['a', 'b', 'c'])
+  village.remove(village.villagers[0] as Villager)
+  village.pass(15_000)
+  assert.equal(shares(village), [32, 32])
+})
+
+test('when all voters have left, the group begins anew', () => {
+  const village = new Village({ quorum: true })
+  const both = [village.add('a'), village.add('b')]
+  village.pass(10_000)
+  for (const { roster } of both) roster.leave()
+  village.pass(6_000)
+  assert.ok(both.every(({ roster }) => roster.hasLeft))
+  assert.equal(both[0]?.roster.voters?.peers, [])
+})
+
+/** What may happen to a village, a second to some seconds apart. */
+const happening = fc.record({
+  after: fc.integer({ min: 200, max: 9_000 }),
+  who: fc.nat({ max: 3 }),
+  what: fc.constantFrom('sleep', 'wake', 'restart', 'leave', 'enter'),
+})
+
+function live(quorum: boolean, story: { after: number; who: number; what: string }[], delays: number[], cuts: boolean) {
+  let at = 0
+  const village = new Village({ quorum }, () => delays[at++ % delays.length] ?? 10)
+  for (const id of ['a', 'b', 'c', 'd']) village.add(id)
+  const highest = new Map<number, number>()
+  const look = () => {
+    for (const slot of slots) {
+      const holders = village.deliverers(slot)
+      assert.ok(holders.length <= 1, `slot ${slot} is held by ${holders.map(({ id }) => id)} at ${village.now}`)
+      const term = holders[0]?.roster.termOf(slot, village.now) ?? 0
+      if (term === 0) continue
+      assert.ok(term >= (highest.get(slot) ?? 0), `the term of slot ${slot} went back to ${term}`)
+      highest.set(slot, term)
+    }
+  }
+  for (const { after, who, what } of story) {
+    village.pass(after, look)
+    const villager = village.villagers.find(({ id }) => id === 'abcd'[who])
+    if (villager === undefined) continue
+    if (cuts && what === 'leave') village.side = (id) => (id <= villager.id ? 0 : 1)
+    else if (cuts && what === 'enter') village.heal()
+    else if (what === 'sleep') villager.asleep = true
+    else if (what === 'wake') villager.asleep = false
+    else if (what === 'leave') villager.roster.leave()
+    else if (what === 'enter') villager.roster.enter()
+    else {
+      village.remove(villager)
+      village.add(villager.id)
+    }
+  }
+  for (const villager of village.villagers) {
+    villager.asleep = false
+    villager.roster.enter()
+  }
+  village.heal()
+  village.pass(40_000, look)
+  oneEach(village)
+}
+
+const delays = fc.array(fc.integer({ min: 5, max: 700 }), { minLength: 1, maxLength: 20 })
+
+test('in a connected mesh no two members deliver a slot at once and no term goes back, whoever sleeps, dies and comes', () => {
+  fc.assert(
+    fc.property(fc.array(happening, { maxLength: 12 }), delays, (story, some) => live(false, story, some, false)),
+    { numRuns: 25, seed: 4 },
+  )
+})
+
+test('with a quorum neither happens under partitions', () => {
+  fc.assert(
+    fc.property(fc.array(happening, { maxLength: 12 }), delays, (story, some) => live(true, story, some, true)),
+    { numRuns: 25, seed: 4 },
+  )
+})
+
+test.run()

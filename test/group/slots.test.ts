@@ -1,0 +1,77 @@
+import fc from 'fast-check'
+import * as assert from 'uvu/assert'
+import { assign, hashText, Slots } from '../../node/group/slots.ts'
+import type { FeedId, PeerId } from '../../node/types.ts'
+import { suite } from '../helper/suite.ts'
+
+const test = suite('group')
+const feed = 'aa'.repeat(16) as FeedId
+const peersOf = (count: number) => Array.from({ length: count }, (_, i) => `12D3KooWpeer${i}` as PeerId)
+
+function shares(holders: readonly PeerId[], members: readonly PeerId[]): number[] {
+  return members.map((member) => holders.filter((holder) => holder === member).length)
+}
+
+test('what members must agree on stays as it is', () => {
+  assert.equal(['', 'a', 'customer-7', 'ключ'].map(hashText), [2872998923, 444641715, 2465736963, 3185335672])
+  const byKey = new Slots('key-shared')
+  const byId = new Slots('shared')
+  assert.equal([byKey.of(feed, 0, 'customer-7'), byKey.of(feed, 9, 'customer-7')], [3, 3])
+  assert.equal(
+    [0, 1, 2].map((index) => byId.of(feed, index, 'customer-7')),
+    [3, 43, 59],
+  )
+  assert.equal(
+    [0, 1, 2].map((index) => byKey.of(feed, index, undefined)),
+    [3, 43, 59],
+  )
+  assert.is(new Slots('failover').of(feed, 5, 'k'), 0)
+  const holders = assign(peersOf(3), 64).map((peer) => peer.at(-1))
+  assert.is(holders.join(''), '0122012112111200002101022110021011112120122010220011122020000222')
+})
+
+test('records of one feed, and keys, are spread over all slots', () => {
+  for (const slotOf of [
+    (i: number) => new Slots('shared').of(feed, i, undefined),
+    (i: number) => new Slots('key-shared').of(feed, 0, `customer-${i}`),
+  ]) {
+    const counts = new Array<number>(64).fill(0)
+    for (let i = 0; i < 6_400; i++) counts[slotOf(i)] = (counts[slotOf(i)] ?? 0) + 1
+    assert.ok(Math.min(...counts) > 50 && Math.max(...counts) < 160, `${counts}`)
+  }
+})
+
+test('shares differ by one slot at most, whoever is asked', () => {
+  fc.assert(
+    fc.property(fc.uniqueArray(fc.string(), { minLength: 1, maxLength: 80 }), fc.nat(), (names, turn) => {
+      const members = names as PeerId[]
+      const holders = assign(members, 64)
+      assert.is(holders.length, 64)
+      const loads = shares(holders, members)
+      assert.ok(Math.max(...loads) - Math.min(...loads) <= 1)
+      const at = turn % members.length
+      assert.equal(assign([...members.slice(at), ...members.slice(0, at)], 64), holders)
+    }),
+  )
+})
+
+test('when one of many goes, most slots stay where they are', () => {
+  for (const count of [4, 8, 16]) {
+    const members = peersOf(count)
+    const before = assign(members, 64)
+    const [gone] = members
+    const after = assign(members.slice(1), 64)
+    const moved = before.filter((holder, slot) => holder !== gone && holder !== after[slot]).length
+    assert.ok(moved <= 24, `${moved} of 64 slots moved needlessly with ${count} members`)
+  }
+})
+
+test('the only slot of a group stays with its holder while that is a member', () => {
+  const members = peersOf(5)
+  for (const holder of members) assert.equal(assign(members, 1, holder), [holder])
+  const [first] = members
+  assert.is(assign(members.slice(1), 1, first).length, 1)
+  assert.equal(assign([], 64), [])
+})
+
+test.run()

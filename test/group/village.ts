@@ -1,0 +1,110 @@
+/** Rosters that hear each other through a made-up network, under a made-up clock: enough to see who holds what, in milliseconds of real time. */
+import { type Beat, beatMsOf, Roster, type RosterEffect } from '../../node/group/roster.ts'
+import type { GroupSettings, PeerId } from '../../node/types.ts'
+
+export const settings: GroupSettings = {
+  type: 'shared',
+  leaseMs: 5_000,
+  maxReceives: 5,
+  deadLetter: 't.dead',
+  quorum: false,
+}
+
+export interface Villager {
+  id: PeerId
+  roster: Roster
+  /** Not running, for a while or for good. */
+  asleep: boolean
+  effects: RosterEffect[]
+}
+
+interface Letter {
+  at: number
+  from: PeerId
+  beat: Beat
+}
+
+const stepMs = 100
+
+export class Village {
+  now = 1_000_000
+  readonly villagers: Villager[] = []
+  readonly #settings: GroupSettings
+  readonly #delayMs: () => number
+  readonly #nextTick = new Map<Villager, number>()
+  readonly #letters = new Map<Villager, Letter[]>()
+  readonly #said: { from: PeerId; beat: Beat; side: number }[] = []
+  /** Which side of a partition somebody is on. */
+  side = (_id: PeerId): number => 0
+  busy = (_id: PeerId, _slot: number): boolean => false
+
+  constructor(changes: Partial<GroupSettings>, delayMs: () => number = () => 20) {
+    this.#settings = { ...settings, ...changes }
+    this.#delayMs = delayMs
+  }
+
+  add(id: string): Villager {
+    const me = id as PeerId
+    const roster = new Roster({ me, run: this.now, settings: this.#settings })
+    const villager: Villager = { id: me, roster, asleep: false, effects: [] }
+    // Whoever comes has read what was said before, by itself too.
+    for (const { from, beat, side } of this.#said) if (side === this.side(me)) roster.onBeat(from, beat, this.now)
+    roster.enter()
+    this.villagers.push(villager)
+    this.#nextTick.set(villager, this.now)
+    return villager
+  }
+
+  /** Ends a run; somebody with the same id may come again. */
+  remove(villager: Villager): void {
+    this.villagers.splice(this.villagers.indexOf(villager), 1)
+  }
+
+  pass(ms: number, look: () => void = () => {}): void {
+    for (const end = this.now + ms; this.now < end; ) {
+      this.now += stepMs
+      for (const villager of this.villagers) this.#step(villager)
+      look()
+    }
+  }
+
+  /** Awake ones that may deliver the slot now. */
+  deliverers(slot: number): Villager[] {
+    return this.villagers.filter(({ asleep, roster }) => !asleep && roster.termOf(slot, this.now) !== undefined)
+  }
+
+  #step(villager: Villager): void {
+    if (villager.asleep) return
+    const { roster, effects, id } = villager
+    const letters = this.#letters.get(villager) ?? []
+    const due = letters.filter(({ at }) => at <= this.now).sort((a, b) => a.at - b.at)
+    if (due.length > 0)
+      this.#letters.set(
+        villager,
+        letters.filter(({ at }) => at > this.now),
+      )
+    for (const { from, beat } of due) effects.push(...roster.onBeat(from, beat, this.now))
+    if ((this.#nextTick.get(villager) ?? 0) > this.now) return
+    this.#nextTick.set(villager, this.now + beatMsOf(this.#settings))
+    const ticked = roster.tick(this.now, (slot) => this.busy(id, slot))
+    effects.push(...ticked.effects)
+    roster.onWritten(ticked.beat.n)
+    this.#said.push({ from: id, beat: ticked.beat, side: this.side(id) })
+    for (const to of this.villagers) {
+      if (to === villager) continue
+      // What is cut off arrives when the partition is over: nothing told is lost.
+      const cut = this.side(to.id) !== this.side(id)
+      const at = cut ? Number.POSITIVE_INFINITY : this.now + this.#delayMs()
+      const letters = this.#letters.get(to)
+      if (letters === undefined) this.#letters.set(to, [{ at, from: id, beat: ticked.beat }])
+      else letters.push({ at, from: id, beat: ticked.beat })
+    }
+  }
+
+  heal(): void {
+    this.side = () => 0
+    for (const said of this.#said) said.side = 0
+    for (const letters of this.#letters.values())
+      for (const letter of letters) if (letter.at === Number.POSITIVE_INFINITY) letter.at = this.now + this.#delayMs()
+  }
+}
