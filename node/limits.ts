@@ -275,7 +275,7 @@ export const limits = {
   groupNoticeSegmentBytes: 2 * MiB,
   /** After so many bytes of notices a member sums up what is known, well before they go. */
   groupSumBytes: 4 * MiB,
-  /** Deliveries remembered to notice those that were made twice, some 150 B each. More: the oldest are forgotten. */
+  /** Acknowledgements remembered to notice what two members had, some 150 B each. More: the oldest are forgotten. */
   groupDeliveriesMax: 10_000,
   /** A dead letter that could not be published is tried again after this. */
   groupRetryMs: 1 * second,

@@ -138,7 +138,10 @@ export interface GroupSettings {
 }
 
 export interface ConsumeOptions {
-  /** Records on their way to this consumer or not yet settled by it. 1 to 1,000, default 1. */
+  /**
+   * Records that this consumer may have at once: those that wait for it to ask, and those it has not settled. All of them count as handed
+   * out, whether or not it came to look at them before its process died. 1 to 1,000, default 1.
+   */
   concurrency?: number
   /** Ends the iteration. */
   signal?: AbortSignal
@@ -184,7 +187,7 @@ export interface GroupStatus {
   slots: GroupSlot[]
   /** Records that are not done, of those that are here. */
   lag: number
-  /** Records known to have been delivered by two members at once, the last of them: `feed/index`. */
+  /** Records known to have been with two members at once (see the event `delivered-twice`), the last of them: `feed/index`. */
   deliveredTwice: string[]
 }
 
@@ -193,7 +196,7 @@ export type GroupEvent =
   | { type: 'slot-taken'; slot: number; term: number; time: number }
   | { type: 'slot-lost'; slot: number; term: number; to: PeerId | undefined; time: number }
   | { type: 'dead-letter'; id: string; reason: DeadReason; time: number }
-  /** Two members delivered it in the same place of its attempts: what a partition does without `quorum`. Told when they hear of each other. */
+  /** One acknowledged what the other had acknowledged or had out: what a partition does without `quorum`. Told when they hear of each other. */
   | { type: 'delivered-twice'; id: string; peers: [PeerId, PeerId]; time: number }
 
 /** Why a record is a dead letter: it was handed out `maxReceives` times, or its bytes are not what the topic's codec says. */

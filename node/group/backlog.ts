@@ -41,6 +41,9 @@ export class Backlog {
   readonly #lanes = new Map<string, Waiting[]>()
   /** Lanes whose oldest record may be handed out, those that came first in front. */
   readonly #ready = new Set<string>()
+  /** Those among them that came with a slot that was taken over, and waited long enough: they go first. */
+  readonly #overdue = new Set<string>()
+  #newest = -1
   /** Records with a time: refused for a while, or out. */
   readonly #timed = new Set<Waiting>()
   readonly #busy = new Map<number, number>()
@@ -69,8 +72,10 @@ export class Backlog {
     const lane = this.#lanes.get(entry.lane)
     if (lane === undefined) {
       this.#lanes.set(entry.lane, [waiting])
-      this.#ready.add(entry.lane)
+      if (entry.offset < this.#newest) this.#overdue.add(entry.lane)
+      else this.#ready.add(entry.lane)
     } else lane.push(waiting)
+    this.#newest = Math.max(this.#newest, entry.offset)
   }
 
   /** The next records to hand out, at most `most`; `termOf` says under which term a slot may be delivered, `attempts` how often a record was. */
@@ -80,18 +85,20 @@ export class Backlog {
     attempts: (feed: FeedId, index: number) => number,
   ): Delivery[] {
     const taken: Delivery[] = []
-    for (const lane of this.#ready) {
-      if (taken.length >= most) break
-      const [oldest] = this.#lanes.get(lane) ?? []
-      const term = oldest && termOf(oldest.slot)
-      // A slot that is being handed over: its records go with it.
-      if (oldest === undefined || term === undefined) continue
-      this.#ready.delete(lane)
-      oldest.state = 'taken'
-      oldest.attempt = attempts(oldest.feed, oldest.index) + 1
-      oldest.term = term
-      this.#busy.set(oldest.slot, (this.#busy.get(oldest.slot) ?? 0) + 1)
-      taken.push({ ...oldest })
+    for (const lanes of [this.#overdue, this.#ready]) {
+      for (const lane of lanes) {
+        if (taken.length >= most) return taken
+        const [oldest] = this.#lanes.get(lane) ?? []
+        const term = oldest && termOf(oldest.slot)
+        // A slot that is being handed over: its records go with it.
+        if (oldest === undefined || term === undefined) continue
+        lanes.delete(lane)
+        oldest.state = 'taken'
+        oldest.attempt = attempts(oldest.feed, oldest.index) + 1
+        oldest.term = term
+        this.#busy.set(oldest.slot, (this.#busy.get(oldest.slot) ?? 0) + 1)
+        taken.push({ ...oldest })
+      }
     }
     return taken
   }
@@ -134,8 +141,7 @@ export class Backlog {
     if (lane === undefined) return
     lane.splice(lane.indexOf(waiting), 1)
     if (lane.length === 0) {
-      this.#lanes.delete(waiting.lane)
-      this.#ready.delete(waiting.lane)
+      this.#forget(waiting.lane)
     } else if (lane[0]?.state === 'waiting' && lane[0].at === 0) this.#ready.add(waiting.lane)
   }
 
@@ -144,8 +150,7 @@ export class Backlog {
     for (const waiting of [...this.#records.values()]) {
       if (waiting.slot !== slot) continue
       this.#remove(waiting)
-      this.#lanes.delete(waiting.lane)
-      this.#ready.delete(waiting.lane)
+      this.#forget(waiting.lane)
     }
   }
 
@@ -188,6 +193,12 @@ export class Backlog {
     this.#records.delete(idOf(waiting))
     this.#timed.delete(waiting)
     if (waiting.state !== 'waiting') this.#free(waiting.slot)
+  }
+
+  #forget(lane: string): void {
+    this.#lanes.delete(lane)
+    this.#ready.delete(lane)
+    this.#overdue.delete(lane)
   }
 
   #free(slot: number): void {

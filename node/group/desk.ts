@@ -137,12 +137,17 @@ export class Desk {
     this.#onChange()
   }
 
-  /** Somebody else has done it. */
-  onDone(feed: FeedId, index: number): void {
-    if (!this.#options.backlog.has(feed, index)) return
-    this.#options.backlog.done(feed, index)
-    this.#release(`${feed}/${index}`)
+  /** Somebody else has done it. True where a consumer here has it as well. */
+  onDone(feed: FeedId, index: number): boolean {
+    const id = `${feed}/${index}`
+    const { backlog } = this.#options
+    if (!backlog.has(feed, index)) return false
+    const delivery = this.#given.get(id)?.delivery
+    const isOut = delivery !== undefined && backlog.isOut(delivery)
+    backlog.done(feed, index)
+    this.#release(id)
     this.#onChange()
+    return isOut
   }
 
   /** It cannot be decoded: it is told apart at the moment it would be handed out. */

@@ -28,6 +28,7 @@ export type LeaseEffect =
 
 /** What `tick` goes by. */
 export interface LeaseView {
+  now: number
   wanted: readonly PeerId[]
   isLive(peer: PeerId): boolean
   /** Whether records of the slot are on their way to a consumer. */
@@ -44,17 +45,27 @@ interface Slot {
   term: number
   holder: PeerId | undefined
   stage: 'claimed' | 'held' | 'leaving'
-  /** Beats of ours in which the claim went out. */
+  /** Beats of ours in which the claim went out, and when it was made. */
   beats: number
+  since: number
 }
 
 export class Leases {
   readonly #me: PeerId
+  readonly #claimMs: number
   readonly #slots: Slot[]
 
-  constructor(me: PeerId, count: number) {
+  /** A claim is granted after `claimMs`. */
+  constructor(me: PeerId, count: number, claimMs: number) {
     this.#me = me
-    this.#slots = Array.from({ length: count }, () => ({ term: 0, holder: undefined, stage: 'held', beats: 0 }))
+    this.#claimMs = claimMs
+    this.#slots = Array.from({ length: count }, () => ({
+      term: 0,
+      holder: undefined,
+      stage: 'held',
+      beats: 0,
+      since: 0,
+    }))
   }
 
   /** Under which term we deliver this slot; undefined when we do not. */
@@ -104,6 +115,12 @@ export class Leases {
     return effects
   }
 
+  /** When the next claim of ours is due; undefined when there is none. */
+  nextAt(): number | undefined {
+    const due = this.#slots.filter(({ holder, stage }) => holder === this.#me && stage === 'claimed')
+    return due.length === 0 ? undefined : Math.min(...due.map(({ since }) => since)) + this.#claimMs
+  }
+
   onBeat(peer: PeerId, { held, claims }: Holding): LeaseEffect[] {
     const effects: LeaseEffect[] = []
     const named = new Set<number>()
@@ -138,7 +155,8 @@ export class Leases {
     if (slot.stage === 'claimed') {
       if (view.told) slot.beats++
       if (!wanted || !view.mayClaim) slot.holder = undefined
-      if (slot.holder === undefined || slot.beats < 2 || !view.entitled) return []
+      const isDue = slot.beats >= 2 && view.now - slot.since >= this.#claimMs
+      if (slot.holder === undefined || !isDue || !view.entitled) return []
       slot.stage = 'held'
       return [{ type: 'granted', slot: number, term: slot.term }]
     }
@@ -151,7 +169,7 @@ export class Leases {
   #claim(number: number, slot: Slot, view: LeaseView): LeaseEffect[] {
     if (!view.mayClaim || view.wanted[number] !== this.#me) return []
     if (slot.holder !== undefined && view.isLive(slot.holder)) return []
-    Object.assign(slot, { term: slot.term + 1, holder: this.#me, stage: 'claimed', beats: 0 })
+    Object.assign(slot, { term: slot.term + 1, holder: this.#me, stage: 'claimed', beats: 0, since: view.now })
     return []
   }
 

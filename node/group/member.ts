@@ -20,7 +20,7 @@ import { Board } from './board.ts'
 import { bury } from './bury.ts'
 import { Desk, type Taker } from './desk.ts'
 import type { Notice, Opening, Start } from './notice.ts'
-import { type Attempt, Progress } from './progress.ts'
+import { Progress } from './progress.ts'
 import { Reader } from './reader.ts'
 import { beatMsOf, Roster, type RosterEffect } from './roster.ts'
 import { type CheckedGroupOptions, conflictOf } from './settings.ts'
@@ -70,6 +70,8 @@ export class Member {
   #reader: Reader | undefined
   #desk: Desk | undefined
   #beats: Timer | undefined
+  /** A beat between two, at the moment when something falls due. */
+  #extra: Timer | undefined
   #leaveBy = Number.POSITIVE_INFINITY
   #leftWaiters: (() => void)[] = []
   #conflict: GrapevineError | undefined
@@ -108,7 +110,7 @@ export class Member {
     const desk = this.#desk
     if (desk === undefined || this.#closed) throw new GrapevineError('PeerClosed', 'the peer is closed', {})
     this.#seats.add(seat)
-    this.#roster.enter()
+    this.#roster.enter(this.#parts.clock.now())
     this.#leaveBy = Number.POSITIVE_INFINITY
     if (this.#beats === undefined) {
       this.#beats = this.#parts.clock.every(beatMsOf(this.options.settings), () => this.#beat())
@@ -186,7 +188,7 @@ export class Member {
     const roster = this.#roster
     const [backlog, progress] = [this.#backlog, this.#progress]
     const work = new Work(progress, (notice) => {
-      for (const attempt of notice.attempts) this.#twice.onAttempt(attempt, me)
+      for (const [, feed, , to] of notice.acks) this.#onHad(feed, to - 1, me)
       return this.#board.tell(notice)
     })
     this.#openedAt = clock.now()
@@ -235,10 +237,11 @@ export class Member {
         break
       }
       case 'work':
-        for (const attempt of notice.attempts) this.#onAttempt(attempt, by)
+        for (const attempt of notice.attempts) this.#progress.attempted(attempt)
         for (const [slot, feed, from, to] of notice.acks) {
           this.#progress.done(slot, feed, from, to)
-          this.#desk?.onDone(feed, to - 1)
+          this.#onHad(feed, to - 1, by)
+          if (this.#desk?.onDone(feed, to - 1)) this.#onHad(feed, to - 1, this.#parts.me)
         }
         break
       case 'sum':
@@ -267,11 +270,9 @@ export class Member {
     } else if (known !== undefined) this.#reader?.restart()
   }
 
-  #onAttempt(attempt: Attempt, by: PeerId): void {
-    this.#progress.attempted(attempt)
-    const other = this.#twice.onAttempt(attempt, by)
+  #onHad(feed: FeedId, index: number, by: PeerId): void {
+    const other = this.#twice.had(feed, index, by)
     if (other === undefined) return
-    const [, feed, index] = attempt
     const time = this.#parts.clock.now()
     this.events.emit({ type: 'delivered-twice', id: `${feed}/${index}`, peers: [other, by], time })
   }
@@ -299,6 +300,9 @@ export class Member {
     )
     if (now - this.#openedAt > 2 * this.options.settings.leaseMs) void this.#reader?.fold().catch(() => undefined)
     this.#sumUp(now)
+    this.#extra?.cancel()
+    const next = this.#roster.nextAt(now)
+    this.#extra = next === undefined ? undefined : this.#parts.clock.after(next - now, () => this.#beat())
     if (this.#seats.size > 0) return
     const { held, claims } = beat
     if (held.length + claims.length === 0) this.#leaveBy = Math.min(this.#leaveBy, now + this.options.settings.leaseMs)
@@ -348,6 +352,7 @@ export class Member {
 
   #stop(): void {
     this.#beats?.cancel()
+    this.#extra?.cancel()
     this.#beats = undefined
     for (const wake of this.#leftWaiters.splice(0)) wake()
   }

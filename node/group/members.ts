@@ -47,6 +47,12 @@ export class Members {
     return [...this.#heard.keys()].filter((peer) => this.isLive(peer, now) && !this.isLeaving(peer)).sort()
   }
 
+  /** When the next of them counts as silent, if it does not beat again; undefined when there is none. */
+  nextSilentAt(now: number): number | undefined {
+    const live = [...this.#heard.values()].map(({ at }) => at).filter((at) => now - at <= this.#silenceMs)
+    return live.length === 0 ? undefined : Math.min(...live) + this.#silenceMs + 1
+  }
+
   isLeaving(peer: PeerId): boolean {
     return this.#heard.get(peer)?.leaving === true
   }

@@ -4,8 +4,9 @@
  *
  * 1. Our own lease lasts from the newest beat of ours that went out (with `quorum`: that a majority heard), counted from when it was made. Others
  *    wait for a lease from when they heard it: so ours is over before anybody takes a slot.
- * 2. Whoever did not tick for two beats was paused, and does not know what the others said meanwhile: their silence is excused, and it
- *    claims nothing before it has listened for two beats.
+ * 2. Whoever comes, or did not tick for two beats since it was paused, does not know what the others said meanwhile. It claims nothing until it has heard
+ *    one of them and listened for a beat more, or a lease has passed: a restarted peer finds its slots free in its own log, while others have
+ *    taken them over and it is not connected yet. The silence of the others during a pause is excused.
  */
 import { limits } from '../limits.ts'
 import type { GroupSettings, PeerId } from '../types.ts'
@@ -54,7 +55,7 @@ export class Roster {
     this.#options = options
     this.#beatMs = beatMsOf(settings)
     this.#members = new Members(settings.leaseMs)
-    this.#leases = new Leases(me, slotCount(settings.type))
+    this.#leases = new Leases(me, slotCount(settings.type), 2 * this.#beatMs)
     this.#quorum = settings.quorum ? new Quorum(me) : undefined
   }
 
@@ -101,8 +102,9 @@ export class Roster {
     return peer === this.#options.me ? 0 : this.#members.silentFor(peer, now)
   }
 
-  enter(): void {
+  enter(now: number): void {
     this.#leaving = false
+    this.#hush(now)
   }
 
   leave(): void {
@@ -121,6 +123,7 @@ export class Roster {
     if (beat.voters !== undefined) this.#quorum?.onVoters(beat.voters)
     if (peer === this.#options.me || expired) return this.onTerms(termsIn(beat))
     if (this.#members.onBeat(peer, beat, now) !== 'taken') return []
+    this.#listenUntil = Math.min(this.#listenUntil, now + this.#beatMs)
     this.#quorum?.onHeard(peer, beat.heard?.[this.#options.me] ?? 0)
     return this.#leases.onBeat(peer, beat)
   }
@@ -152,7 +155,7 @@ export class Roster {
       entitled,
     )
     const mayClaim = now >= this.#listenUntil && (!settings.quorum || entitled)
-    effects.push(...this.#leases.tick({ wanted, isLive, isBusy, entitled, mayClaim, told }))
+    effects.push(...this.#leases.tick({ now, wanted, isLive, isBusy, entitled, mayClaim, told }))
     this.#n++
     this.#made.set(this.#n, now)
     this.#made.delete(this.#n - limits.groupBeatsKept)
@@ -162,6 +165,13 @@ export class Roster {
       beat.heard = Object.fromEntries(this.#members.lastBeats(now).filter(([peer]) => peer !== me))
     }
     return { beat, effects }
+  }
+
+  /** When `tick` has something to do before the next beat is due; undefined when it has not. */
+  nextAt(now: number): number | undefined {
+    const times = [this.#leases.nextAt(), this.#members.nextSilentAt(now)].filter((at) => at !== undefined)
+    const next = Math.min(...times)
+    return next > now && next < now + this.#beatMs ? next : undefined
   }
 
   /** Beat `n` is on our disk and on its way. */
@@ -177,9 +187,13 @@ export class Roster {
     const missed = now - this.#lastTick - this.#beatMs
     if (Number.isFinite(this.#lastTick) && missed > this.#beatMs) {
       this.#members.excuse(missed, now)
-      this.#listenUntil = now + 2 * this.#beatMs
+      this.#hush(now)
     }
     this.#lastTick = now
+  }
+
+  #hush(now: number): void {
+    if (this.#members.lastBeats(now).length > 0) this.#listenUntil = now + this.#options.settings.leaseMs
   }
 
   /** Who came and went since the last beat, and who is wanted where. */

@@ -1,26 +1,24 @@
 /**
- * Deliveries made by two members at once. Of one record, each delivery has a number that both sides of a partition count for themselves: when two members
- * name the same, both have delivered it.
+ * Records that two members had at once. In a connected mesh nobody acknowledges what another has acknowledged, since it does not
+ * hold the slot; after a partition without a quorum it shows what both sides did.
  */
 import { limits } from '../limits.ts'
-import type { PeerId } from '../types.ts'
-import type { Attempt } from './progress.ts'
+import type { FeedId, PeerId } from '../types.ts'
 
 export class Twice {
   readonly #by = new Map<string, PeerId>()
   readonly #found = new Set<string>()
 
-  /** Records that two members delivered, the last of them. */
+  /** The last of them: `feed/index`. */
   get found(): string[] {
     return [...this.#found]
   }
 
-  /** Who else made this very delivery, where that is news. */
-  onAttempt([, feed, index, count]: Attempt, by: PeerId): PeerId | undefined {
+  /** Somebody has, or had, the record under a lease of its own. Returns who else did, where that is news. */
+  had(feed: FeedId, index: number, by: PeerId): PeerId | undefined {
     const id = `${feed}/${index}`
-    const delivery = `${id} ${count}`
-    const other = this.#by.get(delivery)
-    if (other === undefined) this.#by.set(delivery, by)
+    const other = this.#by.get(id)
+    if (other === undefined) this.#by.set(id, by)
     if (this.#by.size > limits.groupDeliveriesMax) forgetOldest(this.#by)
     if (other === undefined || other === by || this.#found.has(id)) return undefined
     this.#found.add(id)

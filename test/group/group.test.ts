@@ -1,27 +1,507 @@
 import * as assert from 'uvu/assert'
-import type { GroupOptions, Peer } from '../../node/index.ts'
-import { simulate } from '../../sim/index.ts'
+import { type GroupOptions, type GroupRecord, type GroupStatus, isError, type Peer } from '../../node/index.ts'
+import { type SimulatedPeer, type SimulatedWorld, simulate } from '../../sim/index.ts'
 import { suite } from '../helper/suite.ts'
 
 const test = suite('group')
 
-test('members share the records of a topic, and each record is handed out once', () =>
+interface Handed {
+  by: string
+  value: number
+  attempt: number
+  token: number
+  at: number
+  acked: boolean
+}
+
+type Handle = (record: GroupRecord<number>, name: string) => Promise<unknown>
+
+/** What consumers were given, and what each does with it. */
+class Shift {
+  readonly handed: Handed[] = []
+  readonly #world: Pick<SimulatedWorld, 'now'>
+  readonly #options: GroupOptions
+
+  constructor(world: Pick<SimulatedWorld, 'now'>, options: GroupOptions = {}) {
+    this.#world = world
+    this.#options = { from: 'earliest', ...options }
+  }
+
+  /** Consumes for as long as the process lives; acknowledges unless told otherwise. */
+  begin(one: SimulatedPeer, handle: Handle = (record) => record.ack(), concurrency = 4): void {
+    one.run(async (peer: Peer) => {
+      for await (const record of this.group(peer).consume({ concurrency })) {
+        const { value, attempt, fencingToken } = record
+        const handed = { by: one.name, value, attempt, token: fencingToken, at: this.#world.now, acked: false }
+        this.handed.push(handed)
+        await handle(record, one.name).then(
+          () => {
+            handed.acked = true
+          },
+          (error) => {
+            if (!isError(error, 'LeaseLost')) throw error
+          },
+        )
+      }
+    })
+  }
+
+  group(peer: Peer) {
+    return peer.topic<number>('jobs').group('work', this.#options)
+  }
+
+  status(peer: Peer): Promise<GroupStatus> {
+    return this.group(peer).status()
+  }
+
+  get acked(): Set<number> {
+    return new Set(this.handed.filter(({ acked }) => acked).map(({ value }) => value))
+  }
+
+  /** Resolves when so many values were handed out and all that `peer` knows of is done: an acknowledgement may outlive who gave it. */
+  async over(world: Pick<SimulatedWorld, 'until'>, peer: Peer, count: number): Promise<void> {
+    const values = () => new Set(this.handed.map(({ value }) => value)).size
+    const over = async () => values() === count && (await this.status(peer)).lag === 0
+    await world.until(over, { withinMs: 120_000, what: `${count} values are handed out and done` })
+  }
+
+  /** Values that were handed out more than once. */
+  get repeated(): number[] {
+    const counts = Map.groupBy(this.handed, ({ value }) => value)
+    return [...counts].filter(([, each]) => each.length > 1).map(([value]) => value)
+  }
+}
+
+const numbers = (count: number, from = 0, key?: (value: number) => string) =>
+  Array.from({ length: count }, (_, i) => ({ value: from + i, ...(key && { key: key(from + i) }) }))
+
+test('members share the records of a topic alike, and each record is handed out once', () =>
   simulate({ peers: 3 }, async (world) => {
-    const got = new Map<number, string[]>()
-    const options: GroupOptions = { from: 'earliest' }
-    for (const one of world.peers) {
-      one.run(async (peer: Peer) => {
-        for await (const record of peer.topic<number>('jobs').group('work', options).consume({ concurrency: 4 })) {
-          got.set(record.value, [...(got.get(record.value) ?? []), one.name])
-          await record.ack()
-        }
-      })
-    }
+    const shift = new Shift(world)
+    for (const one of world.peers) shift.begin(one)
     const [a] = world.peers
-    await a.topic<number>('jobs').publishMany(Array.from({ length: 200 }, (_, value) => ({ value })))
-    await world.until(() => got.size === 200)
+    const jobs = a.topic<number>('jobs')
+    await jobs.publishMany(numbers(200))
+    await world.until(() => shift.acked.size === 200)
     await world.sleep(10_000)
-    assert.ok([...got.values()].every((by) => by.length === 1))
+    const { members, lag, slots } = await shift.status(a)
+    assert.equal(members.map((member) => member.slots).sort(), [21, 21, 22])
+    assert.equal([lag, slots.length, shift.repeated], [0, 64, []])
+    await jobs.publishMany(numbers(300, 200))
+    await world.until(() => shift.acked.size === 500)
+    for (const { name } of world.peers) {
+      const share = shift.handed.filter(({ by, value }) => by === name && value >= 200).length
+      assert.ok(share > 60 && share < 140, `${name} got ${share} of 300`)
+    }
+  }))
+
+test('a member that crashes in the middle loses nothing: others have its slots within a lease and a little', () =>
+  simulate({ peers: 3, seed: 7 }, async (world) => {
+    const shift = new Shift(world)
+    const [a, b, c] = world.peers
+    for (const one of world.peers)
+      shift.begin(one, async (record) => {
+        await world.sleep(20)
+        await record.ack()
+      })
+    await world.sleep(12_000)
+    const publishing = a.topic<number>('jobs').publishMany(numbers(600))
+    await world.sleep(800)
+    await c.crash()
+    const crashed = world.now
+    await publishing
+    await shift.over(world, a, 600)
+    // The acknowledgement of what it had at the time may not have been heard of.
+    const again = shift.handed.filter(({ at, value }) => at > crashed && shift.repeated.includes(value))
+    assert.ok(again.length <= 8, `${again.length} were handed out again`)
+    assert.ok(again.every(({ attempt, by }) => attempt === 2 && by !== c.name))
+    const first = shift.handed.filter(({ at, attempt }) => at > crashed && attempt === 2)[0]
+    assert.ok(first === undefined || first.at - crashed <= 8_500, `after ${(first?.at ?? 0) - crashed} ms`)
+    await c.restart()
+    await world.until(async () => (await shift.status(b)).members.every((member) => member.slots >= 21))
+    assert.equal((await shift.status(b)).deliveredTwice, [])
+  }))
+
+test('tokens of a slot never go back, whoever dies and comes', () =>
+  simulate({ peers: 3, seed: 3 }, async (world) => {
+    const shift = new Shift(world, { type: 'key-shared' })
+    for (const one of world.peers) shift.begin(one)
+    const highest = new Map<number, number>()
+    for (const [round, victim] of world.peers.entries()) {
+      await world.peers[(round + 1) % 3]?.topic<number>('jobs').publishMany(numbers(64, 0, (value) => `key ${value}`))
+      await world.sleep(9_000)
+      await victim.crash()
+      await world.sleep(9_000)
+      await victim.restart()
+    }
+    for (const { value, token } of shift.handed) {
+      assert.ok(token >= (highest.get(value) ?? 0), `the token of key ${value} went back to ${token}`)
+      highest.set(value, token)
+    }
+    assert.ok([...highest.values()].some((token) => token > 2))
+  }))
+
+test('what is refused is handed out again, up to the limit, and then is a dead letter that says why', () =>
+  simulate({ peers: 3, seed: 2 }, async (world) => {
+    const shift = new Shift(world, { maxReceives: 3, deadLetter: 'jobs.lost' })
+    const [a, b] = world.peers
+    for (const one of world.peers)
+      shift.begin(one, (record) => (record.value === 5 ? record.nack({ delayMs: 1_000 }) : record.ack()))
+    const jobs = a.topic<number>('jobs')
+    await jobs.publishMany(numbers(5))
+    const receipt = await jobs.publish(5, { key: 'k', headers: { origin: 'test' } })
+    await world.until(async () => (await b.read('jobs.lost')).length === 1)
+    const [dead] = await b.read<number>('jobs.lost')
+    assert.equal([dead?.value, dead?.key], [5, 'k'])
+    assert.equal(dead?.headers, {
+      origin: 'test',
+      'grapevine-dead-reason': 'max-receives',
+      'grapevine-dead-group': 'work',
+      'grapevine-dead-topic': 'jobs',
+      'grapevine-dead-feed': receipt.feed,
+      'grapevine-dead-index': String(receipt.index),
+      'grapevine-dead-publisher': a.id,
+      'grapevine-dead-time': dead?.headers['grapevine-dead-time'],
+      'grapevine-dead-attempts': '3',
+    })
+    const tries = shift.handed.filter(({ value }) => value === 5)
+    assert.equal(
+      tries.map(({ attempt }) => attempt),
+      [1, 2, 3],
+    )
+    assert.ok(tries.every(({ at }, i) => i === 0 || at - (tries[i - 1]?.at ?? 0) >= 1_000))
+    await world.until(async () => (await shift.status(a)).lag === 0)
+  }))
+
+test('attempts are counted across members: a record that kills its consumer ends as a dead letter', () =>
+  simulate({ peers: 4, seed: 5 }, async (world) => {
+    const shift = new Shift(world, { maxReceives: 2, leaseMs: 2_000 })
+    const [a, ...workers] = world.peers
+    for (const one of workers) shift.begin(one, (record) => (record.value === 13 ? one.crash() : record.ack()), 1)
+    await world.sleep(5_000)
+    await a.topic<number>('jobs').publishMany(numbers(20))
+    await world.until(async () => (await a.read('jobs.dead')).length === 1)
+    await shift.over(world, a, 20)
+    assert.equal(
+      shift.handed.filter(({ value }) => value === 13).map(({ attempt }) => attempt),
+      [1, 2],
+    )
+    assert.is(workers.filter(({ running }) => running).length, 1)
+  }))
+
+test('a value that no consumer can decode goes to the dead letters and holds nobody up', () =>
+  simulate({ peers: 2, seed: 6 }, async (world) => {
+    const shift = new Shift(world, { type: 'failover' })
+    const [a, b] = world.peers
+    shift.begin(b)
+    await a.topic<string>('jobs', { codec: 'text' }).publish('{nonsense')
+    await a.topic<number>('jobs').publish(1)
+    await world.until(() => shift.acked.has(1))
+    await world.until(async () => (await a.topics()).some(({ name }) => name === 'jobs.dead'))
+    const dead = a.topic<string>('jobs.dead', { codec: 'text' }).subscribe({ from: 'earliest' })
+    for await (const { value, headers } of dead) {
+      assert.equal([value, headers['grapevine-dead-reason']], ['{nonsense', 'undecodable'])
+      break
+    }
+  }))
+
+test('who drains hands its slots over at once, and nothing is handed out twice', () =>
+  simulate({ peers: 3, seed: 8 }, async (world) => {
+    const shift = new Shift(world)
+    const [a, b] = world.peers
+    for (const one of world.peers)
+      shift.begin(one, async (record) => {
+        await world.sleep(100)
+        await record.ack()
+      })
+    await world.sleep(10_000)
+    const publishing = a.topic<number>('jobs').publishMany(numbers(300))
+    await world.sleep(1_000)
+    const begun = world.now
+    await shift.group(b).drain()
+    assert.ok(world.now - begun < 2_000, `draining took ${world.now - begun} ms`)
+    const drained = world.now
+    await publishing
+    await world.until(() => shift.acked.size === 300)
+    assert.equal(shift.repeated, [])
+    assert.ok(shift.handed.every(({ by, at }) => by !== b.name || at <= drained))
+    const { members } = await shift.status(a)
+    assert.equal(
+      members.map(({ slots }) => slots),
+      [32, 32],
+    )
+  }))
+
+test('with key-shared, the records of each key come one at a time and in order, under churn', () =>
+  simulate({ peers: 4, seed: 9, limitMs: 900_000 }, async (world) => {
+    const shift = new Shift(world, { type: 'key-shared', leaseMs: 3_000, maxReceives: 100 })
+    const [publisher, ...workers] = world.peers
+    for (const one of workers)
+      shift.begin(one, async (record) => {
+        await world.sleep(10)
+        await (world.random() < 0.05 ? record.nack() : record.ack())
+      })
+    const jobs = publisher.topic<number>('jobs')
+    for (let round = 0; round < 6; round++) {
+      await jobs.publishMany(numbers(100, round * 100, (value) => `key ${value % 10}`))
+      await world.sleep(2_000)
+      const victim = workers[round % 3]
+      await victim?.crash(round % 2 === 0 ? 'killed' : 'power')
+      await world.sleep(3_000)
+      await victim?.restart()
+    }
+    await shift.over(world, publisher, 600)
+    for (let key = 0; key < 10; key++) {
+      const values = shift.handed.filter(({ value }) => value % 10 === key).map(({ value }) => value)
+      const firsts = values.filter((value, i) => values.indexOf(value) === i)
+      assert.equal(
+        firsts,
+        firsts.toSorted((x, y) => x - y),
+        `key ${key}`,
+      )
+      // What is repeated is the last that was handed out before, never one further back that was acknowledged.
+      for (const [i, value] of values.entries()) {
+        const before = shift.handed.filter((handed) => handed.value % 10 === key).slice(0, i)
+        assert.ok(!before.some((handed) => handed.value > value && handed.acked), `${value} after a later one was done`)
+      }
+    }
+  }))
+
+test('a holder that was paused for longer than its lease is told so, and only the new holder settles the record', () =>
+  simulate({ peers: 3, seed: 10 }, async (world) => {
+    const shift = new Shift(world, { type: 'failover' })
+    const [a, b, c] = world.peers
+    const outcomes: string[] = []
+    const slow: Handle = async (record, name) => {
+      await world.sleep(500)
+      await record.ack().then(
+        () => outcomes.push(`${name} done`),
+        (error) => {
+          if (!isError(error, 'LeaseLost')) throw error
+          outcomes.push(`${name} ${error.data.reason}`)
+        },
+      )
+    }
+    shift.begin(b, slow, 1)
+    await world.sleep(4_000)
+    shift.begin(c, slow, 1)
+    await world.sleep(2_000)
+    await a.topic<number>('jobs').publish(1)
+    await world.until(() => shift.handed.length === 1)
+    await b.pause()
+    await world.until(() => outcomes.length === 1)
+    await b.resume()
+    await world.until(() => outcomes.length === 2)
+    assert.equal(outcomes, [`${c.name} done`, `${b.name} taken`])
+    const [first, second] = shift.handed
+    assert.ok((second?.token ?? 0) > (first?.token ?? 0))
+    assert.equal([first?.attempt, second?.attempt], [1, 2])
+  }))
+
+test('a consumer that takes too long loses the record, unless it asks for more time', () =>
+  simulate({ peers: 2, seed: 11 }, async (world) => {
+    const shift = new Shift(world, { leaseMs: 2_000 })
+    const [a, b] = world.peers
+    const reasons: string[] = []
+    shift.begin(b, async (record) => {
+      if (record.value === 2) await record.extend(10_000)
+      if (record.attempt === 1) await world.sleep(4_000)
+      await record.ack().catch((error) => {
+        reasons.push(isError(error, 'LeaseLost') ? `${record.value} ${error.data.reason}` : String(error))
+      })
+    })
+    await a.topic<number>('jobs').publishMany(numbers(2, 1))
+    await world.sleep(30_000)
+    assert.equal(reasons, ['1 expired'])
+    assert.equal(shift.handed.filter(({ value }) => value === 2).length, 1)
+    assert.equal(
+      shift.handed.filter(({ value }) => value === 1).map(({ attempt }) => attempt),
+      [1, 2],
+    )
+    assert.is((await shift.status(a)).lag, 0)
+  }))
+
+test('by default both sides of a partition work on, and the healing tells what both delivered', () =>
+  simulate({ peers: 4, seed: 12 }, async (world) => {
+    const shift = new Shift(world)
+    const [a, b, c, d] = world.peers
+    for (const one of world.peers) shift.begin(one)
+    await a.topic<number>('jobs').publishMany(numbers(50))
+    await world.until(() => shift.acked.size === 50)
+    // What is there on both sides and not done yet when the network is cut: what the far side holds, both deliver.
+    await world.partition([a, b], [c, d])
+    await world.sleep(10_000)
+    await a.topic<number>('jobs').publishMany(numbers(40, 100), { confirm: 1 })
+    await c.topic<number>('jobs').publishMany(numbers(40, 200), { confirm: 1 })
+    await world.until(() => shift.acked.size === 130)
+    const near = shift.handed.filter(({ value, by }) => value >= 100 && (by === a.name || by === b.name))
+    assert.ok(near.every(({ value }) => value < 200))
+    await world.heal()
+    await world.sleep(25_000)
+    const { deliveredTwice, lag, members } = await shift.status(a)
+    const both = shift.repeated.length
+    assert.equal([deliveredTwice.length, lag, members.length], [both, 0, 4])
+    const again = shift.handed.length
+    await d.topic<number>('jobs').publishMany(numbers(40, 300))
+    await world.until(() => shift.acked.size === 170)
+    assert.is(shift.handed.length, again + 40)
+  }))
+
+test('a record that both sides of a partition had is reported after the healing', () =>
+  simulate({ peers: 4, seed: 13 }, async (world) => {
+    const shift = new Shift(world)
+    const [a, b, c, d] = world.peers
+    const told: string[] = []
+    a.run(async (peer) => {
+      for await (const event of shift.group(peer).events()) if (event.type === 'delivered-twice') told.push(event.id)
+    })
+    // Nobody consumes yet: the records reach both sides first.
+    await a.topic<number>('jobs').publishMany(numbers(30))
+    for (const one of [b, c, d]) await one.read('jobs')
+    await world.partition([a, b], [c, d])
+    for (const one of [a, c]) shift.begin(one)
+    await world.until(() => shift.repeated.length === 30)
+    await world.heal()
+    await world.until(() => told.length === 30)
+    const { deliveredTwice } = await shift.status(c)
+    assert.equal(deliveredTwice.sort(), told.sort())
+    await world.sleep(10_000)
+    assert.is(shift.handed.length, 60)
+  }))
+
+test('with a quorum the minority stops within a lease, and nothing is delivered twice', () =>
+  simulate({ peers: 6, seed: 14 }, async (world) => {
+    const shift = new Shift(world, { quorum: true })
+    const [a, b, , , e, f] = world.peers
+    for (const one of world.peers) shift.begin(one)
+    const jobs = (one: SimulatedPeer) => one.topic<number>('jobs')
+    await jobs(a).publishMany(numbers(60))
+    await world.until(() => shift.acked.size === 60)
+    await world.until(async () => (await shift.status(a)).members.filter(({ slots }) => slots >= 10).length === 6)
+    await world.sleep(10_000)
+    await world.partition([a, b])
+    const cut = world.now
+    await jobs(e).publishMany(numbers(100, 100), { confirm: 1 })
+    await jobs(a).publishMany(numbers(40, 300), { confirm: 0 })
+    await world.sleep(30_000)
+    const late = shift.handed.filter(({ by, at }) => (by === a.name || by === b.name) && at > cut + 5_000)
+    assert.equal(late, [])
+    assert.ok(numbers(100, 100).every(({ value }) => shift.acked.has(value)))
+    await world.heal()
+    await world.until(() => shift.acked.size === 200)
+    await world.sleep(10_000)
+    assert.equal(shift.repeated, [])
+    assert.equal((await shift.status(f)).deliveredTwice, [])
+  }))
+
+test('an exclusive group refuses a second member, until the first has left', () =>
+  simulate({ peers: 3, seed: 15 }, async (world) => {
+    const shift = new Shift(world, { type: 'exclusive' })
+    const [a, b, c] = world.peers
+    shift.begin(b)
+    await world.sleep(5_000)
+    const refused = async () => {
+      for await (const _ of shift.group(c).consume()) return undefined
+      return undefined
+    }
+    const error = await refused().catch((error) => error)
+    assert.ok(isError(error, 'GroupInUse'), String(error))
+    assert.is(error.data.holder, b.id)
+    await a.topic<number>('jobs').publishMany(numbers(20))
+    await world.until(() => shift.acked.size === 20)
+    assert.equal(
+      shift.handed.map(({ value }) => value),
+      numbers(20).map(({ value }) => value),
+      'in order',
+    )
+    await shift.group(b).drain()
+    shift.begin(c)
+    await a.topic<number>('jobs').publish(99)
+    await world.until(() => shift.acked.has(99))
+  }))
+
+test('in a failover group one member works, and another goes on when it dies', () =>
+  simulate({ peers: 3, seed: 16 }, async (world) => {
+    const shift = new Shift(world, { type: 'failover' })
+    const [a, b, c] = world.peers
+    shift.begin(b)
+    await world.sleep(4_000)
+    shift.begin(c)
+    await a.topic<number>('jobs').publishMany(numbers(50))
+    await world.until(() => shift.acked.size === 50)
+    assert.ok(shift.handed.every(({ by }) => by === b.name))
+    await b.crash()
+    await a.topic<number>('jobs').publishMany(numbers(50, 50))
+    await world.until(() => shift.acked.size === 100)
+    assert.equal(
+      shift.handed.map(({ value }) => value),
+      numbers(100).map(({ value }) => value),
+      'in order',
+    )
+  }))
+
+test('a group that is opened with other settings says so and shows both', () =>
+  simulate({ peers: 2, seed: 17 }, async (world) => {
+    const [a, b] = world.peers
+    await a.topic('jobs').group('work', { leaseMs: 4_000 }).status()
+    assert.throws(
+      () => a.topic('jobs').group('work', { leaseMs: 6_000 }),
+      (error: unknown) => isError(error, 'GroupConflict') && error.data.has.leaseMs === 4_000,
+    )
+    const elsewhere = b.topic('jobs').group('work', { leaseMs: 6_000, type: 'key-shared' })
+    const conflict = await elsewhere.status().catch((error) => error)
+    assert.ok(isError(conflict, 'GroupConflict'), String(conflict))
+    assert.equal([conflict.data.has.type, conflict.data.asked.type], ['shared', 'key-shared'])
+    assert.is((await b.topic('jobs').group('work', { leaseMs: 4_000 }).status()).settings.leaseMs, 4_000)
+  }))
+
+test('each delivery is settled once', () =>
+  simulate({ peers: 2, seed: 18 }, async (world) => {
+    const [a] = world.peers
+    const group = a.topic<number>('jobs').group('work')
+    const records = group.consume()[Symbol.asyncIterator]()
+    await a.topic<number>('jobs').publish(1)
+    const { value: record } = await records.next()
+    await record.ack()
+    for (const again of [() => record.ack(), () => record.nack(), () => record.extend(1_000)]) {
+      const error = await again().catch((error: unknown) => error)
+      assert.ok(isError(error, 'LeaseLost') && error.data.reason === 'settled', String(error))
+    }
+    assert.match(await record.extend(50_000_000).catch((error: Error) => error.message), 'ms is 50000000')
+  }))
+
+test('a group goes on where it was when all its members were gone', () =>
+  simulate({ peers: 3, seed: 19 }, async (world) => {
+    const shift = new Shift(world)
+    const [a, b, c] = world.peers
+    shift.begin(b)
+    await a.topic<number>('jobs').publishMany(numbers(30))
+    await world.until(() => shift.acked.size === 30)
+    await b.crash()
+    await a.topic<number>('jobs').publishMany(numbers(30, 30))
+    await world.sleep(60_000)
+    shift.begin(c)
+    await world.until(() => shift.acked.size === 60)
+    assert.equal(shift.repeated, [])
+    await b.restart()
+    await world.sleep(10_000)
+    assert.is(shift.handed.length, 60)
+  }))
+
+test('a new group begins where it is told to, and with what is published from the call on', () =>
+  simulate({ peers: 3, seed: 20 }, async (world) => {
+    const [a, b, c] = world.peers
+    await a.topic<number>('jobs').publishMany(numbers(10))
+    const latest = new Shift(world, { from: 'latest' })
+    latest.begin(b)
+    await world.sleep(3_000)
+    await c.topic<number>('jobs').publish(77)
+    await world.until(() => latest.acked.size === 1)
+    const late = new Shift(world, { from: 'earliest' })
+    late.begin(c)
+    await world.sleep(10_000)
+    assert.equal([...latest.acked], [77], 'the group is there already, and where it begins is settled')
+    assert.is((await latest.status(a)).lag, 0)
   }))
 
 test.run()

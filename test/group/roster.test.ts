@@ -189,7 +189,7 @@ function live(quorum: boolean, story: { after: number; who: number; what: string
     else if (what === 'sleep') villager.asleep = true
     else if (what === 'wake') villager.asleep = false
     else if (what === 'leave') villager.roster.leave()
-    else if (what === 'enter') villager.roster.enter()
+    else if (what === 'enter') villager.roster.enter(village.now)
     else {
       village.remove(villager)
       village.add(villager.id)
@@ -197,7 +197,7 @@ function live(quorum: boolean, story: { after: number; who: number; what: string
   }
   for (const villager of village.villagers) {
     villager.asleep = false
-    villager.roster.enter()
+    villager.roster.enter(village.now)
   }
   village.heal()
   village.pass(40_000, look)

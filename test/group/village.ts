@@ -33,7 +33,8 @@ export class Village {
   readonly #delayMs: () => number
   readonly #nextTick = new Map<Villager, number>()
   readonly #letters = new Map<Villager, Letter[]>()
-  readonly #said: { from: PeerId; beat: Beat; side: number }[] = []
+  /** What has come to each, on a disk that outlives it. */
+  readonly #logs = new Map<PeerId, { from: PeerId; beat: Beat }[]>()
   /** Which side of a partition somebody is on. */
   side = (_id: PeerId): number => 0
   busy = (_id: PeerId, _slot: number): boolean => false
@@ -47,9 +48,13 @@ export class Village {
     const me = id as PeerId
     const roster = new Roster({ me, run: this.now, settings: this.#settings })
     const villager: Villager = { id: me, roster, asleep: false, effects: [] }
-    // Whoever comes has read what was said before, by itself too.
-    for (const { from, beat, side } of this.#said) if (side === this.side(me)) roster.onBeat(from, beat, this.now)
-    roster.enter()
+    // Whoever comes reads what is on its disk, and what those it reaches have.
+    const log = this.#logs.get(me) ?? []
+    const reached = this.villagers.filter(({ id }) => this.side(id) === this.side(me))
+    const told = [log, ...reached.map(({ id }) => this.#logs.get(id) ?? [])].flat()
+    this.#logs.set(me, told)
+    for (const { from, beat } of told) roster.onBeat(from, beat, this.now)
+    roster.enter(this.now)
     this.villagers.push(villager)
     this.#nextTick.set(villager, this.now)
     return villager
@@ -83,13 +88,16 @@ export class Village {
         villager,
         letters.filter(({ at }) => at > this.now),
       )
-    for (const { from, beat } of due) effects.push(...roster.onBeat(from, beat, this.now))
+    for (const { from, beat } of due) {
+      this.#logs.get(id)?.push({ from, beat })
+      effects.push(...roster.onBeat(from, beat, this.now))
+    }
     if ((this.#nextTick.get(villager) ?? 0) > this.now) return
     this.#nextTick.set(villager, this.now + beatMsOf(this.#settings))
     const ticked = roster.tick(this.now, (slot) => this.busy(id, slot))
     effects.push(...ticked.effects)
     roster.onWritten(ticked.beat.n)
-    this.#said.push({ from: id, beat: ticked.beat, side: this.side(id) })
+    this.#logs.get(id)?.push({ from: id, beat: ticked.beat })
     for (const to of this.villagers) {
       if (to === villager) continue
       // What is cut off arrives when the partition is over: nothing told is lost.
@@ -103,7 +111,6 @@ export class Village {
 
   heal(): void {
     this.side = () => 0
-    for (const said of this.#said) said.side = 0
     for (const letters of this.#letters.values())
       for (const letter of letters) if (letter.at === Number.POSITIVE_INFINITY) letter.at = this.now + this.#delayMs()
   }
