@@ -82,7 +82,8 @@ export class Consumer<T> implements AsyncIterable<GroupRecord<T>>, AsyncIterator
   async #join(): Promise<void> {
     try {
       this.#desk = await this.#member.join(this)
-      if (this.#ended) {
+      if (this.#desk === undefined) this.end()
+      else if (this.#ended) {
         this.#desk.leave(this, [])
         this.#member.leave(this)
       }
@@ -106,7 +107,8 @@ export class Consumer<T> implements AsyncIterable<GroupRecord<T>>, AsyncIterator
 
   #nextRecord(): GroupRecord<T> | undefined {
     const desk = this.#desk
-    for (let loaded = this.#ready.shift(); desk !== undefined && loaded !== undefined; loaded = this.#ready.shift()) {
+    if (desk === undefined) return undefined
+    for (let loaded = this.#ready.shift(); loaded !== undefined; loaded = this.#ready.shift()) {
       const value = this.#decode(loaded)
       if (value === undefined) void desk.refuse(loaded)
       else if (desk.handOut(loaded.delivery)) return new HandedOut<T>(desk, loaded, this.#codec, value.value)

@@ -103,12 +103,13 @@ export class Member {
     return this.#opening
   }
 
-  /** Takes part from now on, for this consumer. Rejects as `open`. */
-  async join(seat: Seat): Promise<Desk> {
+  /** Takes part from now on, for this consumer. Rejects as `open`; undefined where the peer was closed meanwhile. */
+  async join(seat: Seat): Promise<Desk | undefined> {
+    if (this.#closed) throw this.#conflict ?? new GrapevineError('PeerClosed', 'the peer is closed', {})
     await this.open()
     if (this.#conflict !== undefined) throw this.#conflict
     const desk = this.#desk
-    if (desk === undefined || this.#closed) throw new GrapevineError('PeerClosed', 'the peer is closed', {})
+    if (desk === undefined || this.#closed) return undefined
     this.#seats.add(seat)
     this.#roster.enter(this.#parts.clock.now())
     this.#leaveBy = Number.POSITIVE_INFINITY
