@@ -11,7 +11,7 @@ import type { Clock, Timer } from '../ports.ts'
 import type { TopicLog } from '../store/topic-log.ts'
 import { recordsOf } from '../topic/message.ts'
 import type { DeadReason, FeedId, PeerId } from '../types.ts'
-import type { SignedHead } from '../wire/head.ts'
+import type { Batch, SignedHead } from '../wire/head.ts'
 import type { RecordBatch } from '../wire/record.ts'
 import type { Backlog, Delivery } from './backlog.ts'
 import type { Progress } from './progress.ts'
@@ -59,6 +59,8 @@ export class Desk {
   readonly #takers = new Map<Taker, number>()
   /** Who has which record, by its id. */
   readonly #given = new Map<string, { taker: Taker; delivery: Delivery }>()
+  /** The batch last opened: those that are handed out are mostly neighbours, and opening may mean decompressing. */
+  #opened: { batch: Batch; records: RecordBatch } | undefined
   #timer: { at: number; timer: Timer } | undefined
   #serving = false
   #closed = false
@@ -187,7 +189,9 @@ export class Desk {
     const head = at?.batch.head
     const position = delivery.index - (head?.head.firstIndex ?? 0)
     if (at === undefined || head?.feed !== delivery.feed || position < 0 || position >= head.head.count) return 'gone'
-    const records = recordsOf(at.batch)
+    const { batch } = at
+    const records = this.#opened?.batch === batch ? this.#opened.records : recordsOf(batch)
+    this.#opened = records && { batch, records }
     return records === undefined ? 'gone' : { delivery, head, records, at: position }
   }
 
