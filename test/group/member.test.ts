@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto'
+import * as assert from 'uvu/assert'
+import { limits } from '../../node/limits.ts'
+import type { GroupRecord } from '../../node/types.ts'
+import { suite } from '../helper/suite.ts'
+import { control, jobs, place, settle } from './members.ts'
+
+const test = suite('group')
+
+/** A kind of notice that only a newer member would know, and that does not compress. */
+const noise = (bytes: number) => `{"type":"newer","text":"${randomBytes((bytes * 3) / 4).toString('base64')}"}`
+
+/** Acknowledges what comes, and counts it. */
+function worker(records: AsyncIterable<GroupRecord<number>>): number[] {
+  const got: number[] = []
+  void (async () => {
+    for await (const record of records) {
+      got.push(record.value)
+      await record.ack()
+    }
+  })()
+  return got
+}
+
+test('old notices go, and what is left tells a newcomer everything', async ({ use }) => {
+  const { peer, pass, log, clock } = await place()
+  const [a, b, c] = [peer(1), peer(2), peer(3)]
+  for (const { groups } of [a, b, c]) use(groups)
+  const got = worker(a.group({ leaseMs: 2_000 }).consume())
+  for (let i = 0; i < 40; i++) await a.publish(i)
+  await pass(4_000)
+  assert.is(got.length, 40)
+  const board = await log(control)
+  while (board.bytes < limits.groupNoticeBytesMax * 1.2) {
+    await b.say(control, noise(800_000))
+    await pass(500)
+  }
+  await board.retain({ maxBytes: limits.groupNoticeBytesMax }, clock.now())
+  assert.ok(board.startOffset > 100, 'the oldest have gone')
+  const first = await b
+    .group({ leaseMs: 9_000 })
+    .status()
+    .catch((error) => error)
+  assert.is(first.code, 'GroupConflict', 'how it is set up is still known')
+  const { lag, slots } = await c.group({ leaseMs: 2_000 }).status()
+  assert.is(lag, 0, 'and what is done')
+  assert.ok(
+    slots.every(({ term, holder }) => term === 1 && holder === a.id),
+    'and the terms',
+  )
+  assert.equal(b.blamed, [])
+})
+
+test('what is done in all slots is kept as one mark', async ({ use }) => {
+  const { peer, pass, log } = await place()
+  const a = peer(1)
+  use(a.groups)
+  const got = worker(a.group({ leaseMs: 1_000 }).consume())
+  for (let i = 0; i < 300; i++) await a.publish(i)
+  await pass(10_000)
+  assert.is(got.length, 300)
+  for (let i = 0; i < 8; i++) await a.say(control, noise(800_000))
+  await pass(2_000)
+  const board = await log(control)
+  const said: string[] = []
+  for (let offset = board.startOffset; offset < board.endOffset; ) {
+    const at = await board.at(offset)
+    if (at === undefined || 'damaged' in at) break
+    const text = Buffer.from(at.batch.body).toString()
+    if (text.includes('"type":"sum"')) said.push(text)
+    offset = at.offset + at.batch.head.head.count
+  }
+  const [feed] = (await log(jobs)).feeds.keys()
+  assert.ok(said[0]?.includes(`"${feed}":{"all":300,"slots":[]}`), said[0])
+})
+
+test('what is no notice is blamed on who said it, and a notice that lies is of no use', async ({ use }) => {
+  const { peer, pass } = await place()
+  const [a, liar] = [peer(1), peer(2)]
+  use(a.groups)
+  const group = a.group({ leaseMs: 1_000 })
+  const got = worker(group.consume())
+  await pass(2_000)
+  await liar.say(control, 'nonsense')
+  const beat = (term: number) => `{"type":"beat","run":1,"n":${term},"leaving":false,"held":[[5,${term}]],"claims":[]}`
+  await liar.say(control, beat(Number.MAX_SAFE_INTEGER))
+  await settle()
+  assert.equal(a.blamed, [liar.id])
+  const holder = async () => (await group.status()).slots[5]
+  assert.equal([(await holder())?.holder, (await holder())?.term], [a.id, 1])
+  // A term that could be: then it is a member like any other, and loses the slot when it falls silent.
+  await liar.say(control, `{"type":"beat","run":2,"n":9,"leaving":false,"held":[[5,7]],"claims":[]}`)
+  await settle()
+  assert.equal([(await holder())?.holder, (await holder())?.term], [liar.id, 7])
+  await pass(5_000)
+  assert.equal([(await holder())?.holder, (await holder())?.term], [a.id, 8])
+  for (let i = 0; i < 100; i++) await a.publish(i)
+  await pass(2_000)
+  assert.is(got.length, 100)
+})
+
+test('a backlog larger than is kept in memory is worked off', async ({ use }) => {
+  const { peer, pass, log } = await place()
+  const a = peer(1)
+  use(a.groups)
+  for (let i = 0; i < limits.groupBacklogMax + 500; i++) void a.publish(i)
+  await a.publish(-1)
+  const group = a.group()
+  const got = worker(group.consume({ concurrency: 1_000 }))
+  await pass(2_500)
+  while (got.length < (await log(jobs)).endOffset) await settle()
+  assert.is((await group.status()).lag, 0)
+})
+
+test.run()
