@@ -38,9 +38,15 @@ export interface ErrorData {
   GroupInUse: { topic: string; group: string; holder: string }
   /**
    * The record is not this delivery's any more: it was settled before (`settled`), was not acknowledged in time (`expired`), or its slot went to
-   * another member or has to be claimed again (`taken`). `holder` has the slot now, as far as is known.
+   * another member or has to be claimed again (`taken`); or, with a quorum, no majority heard of the acknowledgement (`unheard`). `holder`
+   * has the slot now, as far as is known.
    */
-  LeaseLost: { group: string; record: string; reason: 'settled' | 'expired' | 'taken'; holder: string | undefined }
+  LeaseLost: {
+    group: string
+    record: string
+    reason: 'settled' | 'expired' | 'taken' | 'unheard'
+    holder: string | undefined
+  }
   /** This kind of peer cannot do it. */
   Unsupported: { what: string }
   /** The local API refused or could not be reached. */

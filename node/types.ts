@@ -153,7 +153,7 @@ export interface GroupRecord<T> extends Omit<Message<T>, 'ack'> {
   readonly attempt: number
   /** Never goes back for one key (`key-shared`) or the group (`exclusive`, `failover`): a store that keeps the highest can refuse who is late. */
   readonly fencingToken: number
-  /** It is done; resolves when another peer that is linked knows that too, or a second has passed. */
+  /** It is done; resolves when another peer that is linked knows that too or a second has passed, and with `quorum` when a majority knows. */
   ack(): Promise<void>
   /** It shall be handed out again, to anybody, after `delayMs` (default 0). */
   nack(options?: { delayMs?: number }): Promise<void>

@@ -4,6 +4,7 @@ import { limits } from '../limits.ts'
 import type { Clock } from '../ports.ts'
 import type { TopicLog } from '../store/topic-log.ts'
 import type { Sync } from '../sync/sync.ts'
+import type { Wish } from '../topic/confirm.ts'
 import { recordsOf } from '../topic/message.ts'
 import type { Topics } from '../topic/topics.ts'
 import type { PeerId, TopicName } from '../types.ts'
@@ -46,21 +47,30 @@ export class Board {
     await this.#read()
   }
 
-  /**
-   * Resolves when the notice is on our disk and, where a friend is linked that holds the topic, on another's, or that took too long.
-   * With `alone`, when it is on our disk. Rejects when it could not be written.
-   */
-  tell(notice: Notice, { alone = false } = {}): Promise<void> {
-    const { control, topics, sync, clock } = this.#options
-    const confirm = !alone && sync.holders(control).length > 0 ? 1 : 0
+  /** Resolves when the notice is on our disk; rejects when it could not be written. */
+  note(notice: Notice): Promise<void> {
+    return this.#append(notice, { confirm: 0, timeoutMs: limits.groupConfirmMs })
+  }
+
+  /** Resolves when the notice is on our disk and, where a friend is linked that holds the topic, on another's, or that took too long. */
+  async tell(notice: Notice): Promise<void> {
+    const confirm = this.#options.sync.holders(this.#options.control).length > 0 ? 1 : 0
+    await this.#append(notice, { confirm, timeoutMs: limits.groupConfirmMs }).catch((error) => {
+      if (!isError(error, 'ConfirmTimeout')) throw error
+    })
+  }
+
+  /** Resolves when the notice is on so many disks of these peers; rejects with `ConfirmTimeout` when that takes too long. */
+  tellMost(notice: Notice, wish: Wish): Promise<void> {
+    return this.#append(notice, wish)
+  }
+
+  #append(notice: Notice, wish: Wish): Promise<void> {
+    const { control, topics, clock } = this.#options
     return new Promise((resolve, reject) => {
       const record = { value: encodeNotice(notice), time: clock.now() }
-      topics.append(control, record, {
-        confirm,
-        timeoutMs: limits.groupConfirmMs,
-        onDone: () => resolve(),
-        onFailed: (_count, _bytes, error) => (isError(error, 'ConfirmTimeout') ? resolve() : reject(error)),
-      })
+      const onFailed = (_count: number, _bytes: number, error: unknown) => reject(error)
+      topics.append(control, record, { ...wish, onDone: () => resolve(), onFailed })
     })
   }
 

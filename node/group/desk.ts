@@ -5,7 +5,7 @@
  * its consumer is counted) -> the consumer settles it in time, or it goes back. One that was handed out too often, or that nobody can
  * decode, goes to the dead letters instead.
  */
-import { GrapevineError } from '../errors.ts'
+import { GrapevineError, isError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Clock, Timer } from '../ports.ts'
 import type { TopicLog } from '../store/topic-log.ts'
@@ -142,10 +142,11 @@ export class Desk {
   /** Somebody else has done it. True where a consumer here has it as well. */
   onDone(feed: FeedId, index: number): boolean {
     const id = `${feed}/${index}`
-    const { backlog } = this.#options
+    const { backlog, ackTermOf } = this.#options
     if (!backlog.has(feed, index)) return false
     const delivery = this.#given.get(id)?.delivery
-    const isOut = delivery !== undefined && backlog.isOut(delivery)
+    // Where our lease ran out while we were paused, we have it no more, though we have not come to see that yet.
+    const isOut = delivery !== undefined && backlog.isOut(delivery) && ackTermOf(delivery.slot) === delivery.term
     backlog.done(feed, index)
     this.#release(id)
     this.#onChange()
@@ -210,22 +211,23 @@ export class Desk {
     this.#release(idOf(delivery))
     const told = work.acknowledged(delivery)
     this.#onChange()
-    await told
+    await told.catch((error) => {
+      throw isError(error, 'ConfirmTimeout') ? this.#lost(delivery, 'unheard') : error
+    })
   }
 
   #refuseLost(delivery: Delivery, isSettled: boolean): void {
-    const { backlog, ackTermOf, holderOf, group } = this.#options
+    const { backlog, ackTermOf } = this.#options
     const isOurs = ackTermOf(delivery.slot) === delivery.term
     if (!isSettled && isOurs && backlog.isOut(delivery)) return
-    const reason = isSettled ? 'settled' : isOurs ? 'expired' : 'taken'
+    throw this.#lost(delivery, isSettled ? 'settled' : isOurs ? 'expired' : 'taken')
+  }
+
+  #lost(delivery: Delivery, reason: keyof typeof sentences): GrapevineError<'LeaseLost'> {
+    const { holderOf, group } = this.#options
     const record = idOf(delivery)
-    const holder = holderOf(delivery.slot)
-    throw new GrapevineError('LeaseLost', `record ${record} of group ${group} ${sentences[reason]}`, {
-      group,
-      record,
-      reason,
-      holder,
-    })
+    const sentence = `record ${record} of group ${group} ${sentences[reason]}`
+    return new GrapevineError('LeaseLost', sentence, { group, record, reason, holder: holderOf(delivery.slot) })
   }
 
   #goBack(delivery: Delivery, delayMs = 0): void {
@@ -274,6 +276,8 @@ const sentences = {
   settled: 'was settled before: each delivery is acknowledged or refused once',
   expired:
     'was not acknowledged in time and is handed out again: extend it in time, or open the group with a longer `leaseMs`',
+  unheard:
+    'was acknowledged, but no majority of the members has heard of that within a lease: it may be handed out again',
   taken: 'belongs to a slot that this member does not hold any more: whoever holds it hands the record out again',
 } as const
 

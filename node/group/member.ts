@@ -8,24 +8,24 @@
 import { GrapevineError } from '../errors.ts'
 import { EventStream } from '../events.ts'
 import { limits } from '../limits.ts'
-import type { Clock, Timer } from '../ports.ts'
+import type { Clock } from '../ports.ts'
 import type { TopicLog } from '../store/topic-log.ts'
 import type { Sync } from '../sync/sync.ts'
 import type { Carrier } from '../topic/carrier.ts'
-import { Cursor } from '../topic/cursor.ts'
 import type { Topics } from '../topic/topics.ts'
-import type { FeedId, GroupEvent, GroupStatus, PeerId, TopicName } from '../types.ts'
+import type { GroupEvent, GroupStatus, PeerId, TopicName } from '../types.ts'
 import { Backlog } from './backlog.ts'
 import { Board } from './board.ts'
 import { bury } from './bury.ts'
 import { Desk, type Taker } from './desk.ts'
-import type { Notice, Opening, Start } from './notice.ts'
-import { Progress } from './progress.ts'
+import { Ledger, type Opened, startOf } from './ledger.ts'
+import { Majority } from './majority.ts'
+import type { Notice } from './notice.ts'
+import { Pulse } from './pulse.ts'
 import { Reader } from './reader.ts'
 import { beatMsOf, Roster, type RosterEffect } from './roster.ts'
 import { type CheckedGroupOptions, conflictOf } from './settings.ts'
 import { Slots } from './slots.ts'
-import { Twice } from './twice.ts'
 import { Work } from './work.ts'
 
 export interface MemberParts {
@@ -47,34 +47,29 @@ export interface MemberOptions extends CheckedGroupOptions {
 
 /** Somebody who consumes here. */
 export interface Seat extends Taker {
-  fail(error: GrapevineError): void
+  fail(error: unknown): void
   end(): void
 }
-
-type Opened = Opening & { by: PeerId }
 
 export class Member {
   readonly options: MemberOptions
   readonly events = new EventStream<GroupEvent>()
   readonly #parts: MemberParts
   readonly #roster: Roster
-  readonly #progress = new Progress()
+  readonly #ledger: Ledger
+  readonly #pulse: Pulse
   readonly #backlog = new Backlog()
-  readonly #twice = new Twice()
   readonly #board: Board
+  readonly #majority: Majority | undefined
   readonly #seats = new Set<Seat>()
   readonly #carried: TopicName[] = []
-  #opened: Opened | undefined
   #openedAt = 0
   #opening: Promise<void> | undefined
   #reader: Reader | undefined
   #desk: Desk | undefined
-  #beats: Timer | undefined
-  /** A beat between two, at the moment when something falls due. */
-  #extra: Timer | undefined
   #leaveBy = Number.POSITIVE_INFINITY
-  #leftWaiters: (() => void)[] = []
-  #conflict: GrapevineError | undefined
+  /** Why it is of no use any more. */
+  #failure: unknown
   #closed = false
 
   constructor(parts: MemberParts, options: MemberOptions) {
@@ -83,6 +78,12 @@ export class Member {
     this.#parts = parts
     this.options = options
     this.#roster = new Roster({ me, run: clock.now(), settings })
+    this.#pulse = new Pulse(clock, beatMsOf(settings), () => this.#beat())
+    this.#ledger = new Ledger({
+      me,
+      onDone: (feed, index) => this.#desk?.onDone(feed, index) === true,
+      onTwice: (id, peers) => this.events.emit({ type: 'delivered-twice', id, peers, time: clock.now() }),
+    })
     this.#board = new Board({
       control,
       topics,
@@ -91,13 +92,14 @@ export class Member {
       onNotice: (notice, by, time) => this.#onNotice(notice, by, time),
       onBad: (by) => parts.onMisbehaved(by, 'told a group what is no notice'),
     })
+    const { leaseMs, quorum } = settings
+    if (quorum) this.#majority = new Majority({ me, leaseMs, roster: this.#roster, board: this.#board, clock })
   }
 
   /** Follows the group. Rejects with `GroupConflict`, and what carrying a topic rejects with. */
   open(): Promise<void> {
     this.#opening ??= this.#open().catch((error) => {
-      this.options.onFailed()
-      void this.close()
+      this.#giveUp(error)
       throw error
     })
     return this.#opening
@@ -105,25 +107,21 @@ export class Member {
 
   /** Takes part from now on, for this consumer. Rejects as `open`; undefined where the peer was closed meanwhile. */
   async join(seat: Seat): Promise<Desk | undefined> {
-    if (this.#closed) throw this.#conflict ?? new GrapevineError('PeerClosed', 'the peer is closed', {})
+    if (this.#closed) throw this.#failure ?? new GrapevineError('PeerClosed', 'the peer is closed', {})
     await this.open()
-    if (this.#conflict !== undefined) throw this.#conflict
     const desk = this.#desk
     if (desk === undefined || this.#closed) return undefined
     this.#seats.add(seat)
     this.#roster.enter(this.#parts.clock.now())
     this.#leaveBy = Number.POSITIVE_INFINITY
-    if (this.#beats === undefined) {
-      this.#beats = this.#parts.clock.every(beatMsOf(this.options.settings), () => this.#beat())
-      this.#beat()
-    }
+    if (!this.#pulse.isRunning) this.#pulse.start()
     desk.join(seat)
     return desk
   }
 
   /** A consumer has ended; with the last one our slots are handed over. */
   leave(seat: Seat): void {
-    if (!this.#seats.delete(seat) || this.#seats.size > 0 || this.#beats === undefined) return
+    if (!this.#seats.delete(seat) || this.#seats.size > 0 || !this.#pulse.isRunning) return
     this.#roster.leave()
     this.#beat()
   }
@@ -131,7 +129,7 @@ export class Member {
   /** Ends all consumers; resolves when what is on its way is settled or has run out, and the slots are handed over. */
   async drain(): Promise<void> {
     for (const seat of [...this.#seats]) seat.end()
-    if (this.#beats !== undefined) await new Promise<void>((resolve) => this.#leftWaiters.push(resolve))
+    await this.#pulse.stopped()
   }
 
   async status(): Promise<GroupStatus> {
@@ -147,16 +145,17 @@ export class Member {
       return { peer, slots: held, silentMs: this.#roster.silentFor(peer, now) }
     })
     const lag = lags.reduce((sum, each) => sum + each, 0)
-    return { topic, name: group, settings, members, slots, lag, deliveredTwice: this.#twice.found }
+    return { topic, name: group, settings, members, slots, lag, deliveredTwice: this.#ledger.deliveredTwice }
   }
 
   /** At once: what is not settled is handed out by others. */
   async close(): Promise<void> {
     this.#closed = true
     for (const seat of [...this.#seats]) seat.end()
-    this.#stop()
+    this.#pulse.stop()
     this.#reader?.close()
     this.#desk?.close()
+    this.#majority?.close()
     this.events.close()
     await this.#board.close()
     for (const topic of this.#carried.splice(0)) this.#parts.carrier.drop(topic, 'subscribed')
@@ -172,13 +171,13 @@ export class Member {
     this.#carried.push(topic, control)
     await topics.meet(control, 'level')
     await this.#board.open(notices)
-    if (this.#opened === undefined) {
+    if (this.#ledger.opened === undefined) {
       const start = from === 'earliest' ? { since: 0, skip: {} } : await startOf((cursor) => latest(log, cursor))
       const opening = { settings, start, created: clock.now() }
       this.#onOpening({ ...opening, by: this.#parts.me })
       if (!this.#closed) await this.#board.tell({ type: 'open', ...opening })
     }
-    if (this.#conflict !== undefined) throw this.#conflict
+    if (this.#failure !== undefined) throw this.#failure
     if (!this.#closed) this.#begin(log)
   }
 
@@ -187,10 +186,11 @@ export class Member {
     const { topic, group, settings } = this.options
     const { type, leaseMs, maxReceives, deadLetter } = settings
     const roster = this.#roster
-    const [backlog, progress] = [this.#backlog, this.#progress]
+    const backlog = this.#backlog
+    const { progress } = this.#ledger
     const work = new Work(progress, (notice) => {
-      for (const [, feed, , to] of notice.acks) this.#onHad(feed, to - 1, me)
-      return this.#board.tell(notice)
+      for (const [, feed, , to] of notice.acks) this.#ledger.had(feed, to - 1, me)
+      return this.#majority === undefined ? this.#board.tell(notice) : this.#majority.tell(notice)
     })
     this.#openedAt = clock.now()
     this.#desk = new Desk({
@@ -219,7 +219,7 @@ export class Member {
       progress,
       backlog,
       byKey: type === 'key-shared',
-      start: () => this.#opened?.start ?? { since: 0, skip: {} },
+      start: () => this.#ledger.start,
       isOurs: (slot) => roster.termOf(slot, clock.now()) !== undefined,
       onAdded: () => this.#desk?.serve(),
     })
@@ -234,21 +234,17 @@ export class Member {
       case 'beat': {
         const expired = time < now - limits.clockAheadMsMax - this.options.settings.leaseMs
         this.#apply(this.#roster.onBeat(by, notice, now, expired))
+        this.#majority?.look()
         if (this.options.settings.type === 'exclusive' && !expired) this.#refuseSecond(by)
         break
       }
       case 'work':
-        for (const attempt of notice.attempts) this.#progress.attempted(attempt)
-        for (const [slot, feed, from, to] of notice.acks) {
-          this.#progress.done(slot, feed, from, to)
-          this.#onHad(feed, to - 1, by)
-          if (this.#desk?.onDone(feed, to - 1)) this.#onHad(feed, to - 1, this.#parts.me)
-        }
+        this.#ledger.onWork(notice, by)
         break
       case 'sum':
         this.#onOpening(notice.opened)
         this.#apply(this.#roster.onTerms(notice.terms))
-        this.#progress.merge(notice.progress)
+        this.#ledger.progress.merge(notice.progress)
         if (notice.voters !== undefined) this.#roster.onVoters(notice.voters)
         break
       default:
@@ -256,26 +252,22 @@ export class Member {
     }
   }
 
-  /** Of two that opened the group without knowing of each other, the earlier counts. */
   #onOpening(opened: Opened): void {
-    const known = this.#opened
-    if (known !== undefined && !isBefore(opened, known)) return
-    this.#opened = { settings: opened.settings, start: opened.start, created: opened.created, by: opened.by }
+    const isFirst = this.#ledger.opened === undefined
+    if (!this.#ledger.onOpening(opened)) return
     const { topic, group, settings } = this.options
-    this.#conflict = conflictOf({ topic, group }, settings, opened.settings)
-    if (this.#conflict !== undefined) {
-      this.#fail(this.#conflict)
-      if (this.#desk === undefined) return
-      this.options.onFailed()
-      void this.close()
-    } else if (known !== undefined) this.#reader?.restart()
+    const conflict = conflictOf({ topic, group }, settings, opened.settings)
+    if (conflict !== undefined) this.#giveUp(conflict)
+    else if (!isFirst) this.#reader?.restart()
   }
 
-  #onHad(feed: FeedId, index: number, by: PeerId): void {
-    const other = this.#twice.had(feed, index, by)
-    if (other === undefined) return
-    const time = this.#parts.clock.now()
-    this.events.emit({ type: 'delivered-twice', id: `${feed}/${index}`, peers: [other, by], time })
+  /** This member is of no use any more; whoever asks for the group again gets another. */
+  #giveUp(error: unknown): void {
+    if (this.#failure !== undefined) return
+    this.#failure = error
+    this.#fail(error)
+    this.options.onFailed()
+    void this.close()
   }
 
   #refuseSecond(by: PeerId): void {
@@ -285,7 +277,7 @@ export class Member {
     this.#fail(new GrapevineError('GroupInUse', sentence, { topic, group, holder: by }))
   }
 
-  #fail(error: GrapevineError): void {
+  #fail(error: unknown): void {
     for (const seat of [...this.#seats]) seat.fail(error)
   }
 
@@ -295,19 +287,18 @@ export class Member {
     const { beat, effects } = this.#roster.tick(now, (slot) => this.#backlog.isBusy(slot))
     this.#apply(effects)
     // A beat that cannot be written renews nothing: the lease runs out.
-    this.#board.tell({ type: 'beat', ...beat }, { alone: true }).then(
+    this.#board.note({ type: 'beat', ...beat }).then(
       () => this.#onBeatWritten(beat.n),
       () => undefined,
     )
     if (now - this.#openedAt > 2 * this.options.settings.leaseMs) void this.#reader?.fold().catch(() => undefined)
+    this.#majority?.look()
     this.#sumUp(now)
-    this.#extra?.cancel()
-    const next = this.#roster.nextAt(now)
-    this.#extra = next === undefined ? undefined : this.#parts.clock.after(next - now, () => this.#beat())
+    this.#pulse.extraAt(this.#roster.nextAt(now))
     if (this.#seats.size > 0) return
     const { held, claims } = beat
     if (held.length + claims.length === 0) this.#leaveBy = Math.min(this.#leaveBy, now + this.options.settings.leaseMs)
-    if (this.#roster.hasLeft || now >= this.#leaveBy) this.#stop()
+    if (this.#roster.hasLeft || now >= this.#leaveBy) this.#pulse.stop()
   }
 
   #onBeatWritten(n: number): void {
@@ -319,16 +310,9 @@ export class Member {
   /** The first of the members does it, and each other one where those before it did not. */
   #sumUp(now: number): void {
     const rank = this.#roster.active(now).indexOf(this.#parts.me)
-    const opened = this.#opened
-    if (rank < 0 || opened === undefined || this.#board.bytesSinceSum < limits.groupSumBytes * (1 + rank)) return
+    if (rank < 0 || this.#board.bytesSinceSum < limits.groupSumBytes * (1 + rank)) return
     this.#board.bytesSinceSum = 0
-    const feeds = this.#progress.feeds()
-    for (let at = 0; at === 0 || at < feeds.length; at += limits.groupSumFeeds) {
-      const progress = this.#progress.state(feeds.slice(at, at + limits.groupSumFeeds))
-      const { voters } = this.#roster
-      const sum = { type: 'sum' as const, opened, terms: this.#roster.terms(), progress, voters }
-      this.#board.tell(sum, { alone: true }).catch(() => undefined)
-    }
+    for (const sum of this.#ledger.sums(this.#roster)) this.#board.note(sum).catch(() => undefined)
   }
 
   #apply(effects: readonly RosterEffect[]): void {
@@ -348,24 +332,6 @@ export class Member {
 
   /** Nothing is on its way any more: whoever leaves need not wait for the next beat. */
   #onIdle(): void {
-    if (this.#beats !== undefined && this.#seats.size === 0) this.#beat()
+    if (this.#pulse.isRunning && this.#seats.size === 0) this.#beat()
   }
-
-  #stop(): void {
-    this.#beats?.cancel()
-    this.#extra?.cancel()
-    this.#beats = undefined
-    for (const wake of this.#leftWaiters.splice(0)) wake()
-  }
-}
-
-async function startOf(latest: (cursor: Cursor) => Promise<void>): Promise<Start> {
-  const cursor = new Cursor()
-  await latest(cursor)
-  const { since, feeds } = cursor.state()
-  return { since, skip: Object.fromEntries(Object.entries(feeds).map(([feed, { skip }]) => [feed as FeedId, skip])) }
-}
-
-function isBefore(a: Opened, b: Opened): boolean {
-  return a.created === b.created ? a.by < b.by : a.created < b.created
 }

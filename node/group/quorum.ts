@@ -63,7 +63,7 @@ export class Quorum {
 
   /** When the newest beat that a majority has heard was sent; undefined when there is none. */
   heardAt(): number | undefined {
-    return this.#sent.get(this.#heardUpTo())
+    return this.#sent.get(this.heardUpTo())
   }
 
   /** Edits the list where that is ours to do; called once a beat, before it is sent. `entitled` is whether a majority hears us now. */
@@ -74,7 +74,7 @@ export class Quorum {
       return
     }
     const editor = peers.find((peer) => peer === this.#me || view.isLive(peer))
-    if (editor !== this.#me || !entitled || this.#heardUpTo() < this.#listedIn) return
+    if (editor !== this.#me || !entitled || this.heardUpTo() < this.#listedIn) return
     const gone = peers.find((peer) => peer !== this.#me && view.isGone(peer)) ?? (view.leaving ? this.#me : undefined)
     const come = view.active.find((peer) => !peers.includes(peer))
     if (gone !== undefined)
@@ -91,7 +91,7 @@ export class Quorum {
   }
 
   /** The number of the newest beat of ours that a majority of the voters has heard. */
-  #heardUpTo(): number {
+  heardUpTo(): number {
     const { peers } = this.#voters
     if (peers.length === 0) return 0
     const newest = Math.max(0, ...this.#sent.keys())

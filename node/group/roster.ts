@@ -88,6 +88,16 @@ export class Roster {
     return this.#leases.terms()
   }
 
+  /** The number of our next beat. */
+  get nextBeat(): number {
+    return this.#n + 1
+  }
+
+  /** The newest beat of ours that a majority of the voters has heard; 0 where nobody is asked. */
+  heardUpTo(): number {
+    return this.#quorum?.heardUpTo() ?? 0
+  }
+
   get voters(): Voters | undefined {
     return this.#quorum?.voters
   }
@@ -103,6 +113,7 @@ export class Roster {
   }
 
   enter(now: number): void {
+    if (!this.#leaving) return
     this.#leaving = false
     this.#hush(now)
   }

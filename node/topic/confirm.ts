@@ -9,11 +9,17 @@ import type { FeedId, PeerId } from '../types.ts'
 /** How many other peers a publish asked for: a number, or what makes sense now. */
 export type Confirm = number | 'auto'
 
-interface Waiting {
+/** What a publish asked for. */
+export interface Wish {
+  readonly confirm: Confirm
+  readonly timeoutMs: number
+  /** Whose copies count; undefined: everybody's. */
+  readonly among?: readonly PeerId[] | undefined
+}
+
+interface Waiting extends Wish {
   feed: FeedId
   seq: number
-  confirm: Confirm
-  timeoutMs: number
   timer: Timer | undefined
   resolve(copies: number): void
   reject(error: GrapevineError): void
@@ -44,19 +50,21 @@ export class Confirmations {
     return wanted
   }
 
-  copies(feed: FeedId, seq: number): number {
+  copies(feed: FeedId, seq: number, among?: readonly PeerId[]): number {
     let copies = 0
-    for (const have of this.#have.get(feed)?.values() ?? []) if (have >= seq) copies++
+    for (const [peer, have] of this.#have.get(feed) ?? [])
+      if (have >= seq && (among === undefined || among.includes(peer))) copies++
     return copies
   }
 
   /** Resolves with the copies there are as soon as they are enough; rejects with `ConfirmTimeout`. */
-  wait(feed: FeedId, seq: number, confirm: Confirm, timeoutMs: number): Promise<number> {
-    const copies = this.copies(feed, seq)
-    if (copies >= this.#need(confirm)) return Promise.resolve(copies)
+  wait(feed: FeedId, seq: number, wish: Wish): Promise<number> {
+    const copies = this.copies(feed, seq, wish.among)
+    if (copies >= this.#need(wish.confirm)) return Promise.resolve(copies)
     if (this.#closed) return Promise.reject(closedError())
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = { feed, seq, confirm, timeoutMs, timer: undefined, resolve, reject }
+      const { confirm, timeoutMs, among } = wish
+      const waiting: Waiting = { feed, seq, confirm, timeoutMs, among, timer: undefined, resolve, reject }
       waiting.timer = this.#clock.after(timeoutMs, () => this.#onTimeout(waiting))
       this.#waiting.add(waiting)
     })
@@ -73,7 +81,7 @@ export class Confirmations {
   /** What `auto` means may have changed. */
   recheck(): void {
     for (const waiting of this.#waiting) {
-      const copies = this.copies(waiting.feed, waiting.seq)
+      const copies = this.copies(waiting.feed, waiting.seq, waiting.among)
       if (copies < this.#need(waiting.confirm)) continue
       this.#end(waiting)
       waiting.resolve(copies)
@@ -94,9 +102,9 @@ export class Confirmations {
   }
 
   #onTimeout(waiting: Waiting): void {
-    const { feed, seq, timeoutMs } = waiting
+    const { feed, seq, timeoutMs, among } = waiting
     const wanted = this.#need(waiting.confirm)
-    const copies = this.copies(feed, seq)
+    const copies = this.copies(feed, seq, among)
     this.#end(waiting)
     const message = `${copies} of ${wanted} other peers have the record on disk after ${timeoutMs} ms. It is stored here and stays on its way; \`status\` and \`topics\` show who carries the topic`
     waiting.reject(new GrapevineError('ConfirmTimeout', message, { wanted, copies, timeoutMs, feed, seq }))

@@ -11,7 +11,7 @@ import { limits } from '../limits.ts'
 import type { TopicLog } from '../store/topic-log.ts'
 import type { FeedId, Headers } from '../types.ts'
 import type { Batch } from '../wire/head.ts'
-import type { Confirm, Confirmations } from './confirm.ts'
+import type { Confirmations, Wish } from './confirm.ts'
 
 export interface OutgoingBytes {
   value: Uint8Array
@@ -21,9 +21,7 @@ export interface OutgoingBytes {
 }
 
 /** Who is told of the records that it queued: once for all of them in one batch, that is what keeps a promise per record away. */
-export interface Sink {
-  readonly confirm: Confirm
-  readonly timeoutMs: number
+export interface Sink extends Wish {
   onDone(done: { count: number; bytes: number; feed: FeedId; seq: number; index: number; copies: number }): void
   onFailed(count: number, bytes: number, error: unknown): void
 }
@@ -140,7 +138,7 @@ export class Publisher {
       if (sink.confirm !== 0) this.#options.seekCarriers(sink.confirm === 'auto' ? 1 : sink.confirm)
       this.#inFlight++
       void this.#options.confirmations
-        .wait(feed, seq, sink.confirm, sink.timeoutMs)
+        .wait(feed, seq, sink)
         .then(
           (copies) =>
             tellSinks(group, (each, count, bytes, at) =>
@@ -181,7 +179,7 @@ export class Publisher {
 }
 
 function sameWish(a: Sink, b: Sink): boolean {
-  return a === b || (a.confirm === b.confirm && a.timeoutMs === b.timeoutMs)
+  return a === b || (a.confirm === b.confirm && a.timeoutMs === b.timeoutMs && a.among === b.among)
 }
 
 /** Calls once for each run of neighbours with one sink; `at` is where the run begins. */
