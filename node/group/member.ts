@@ -220,7 +220,7 @@ export class Member {
       backlog,
       byKey: type === 'key-shared',
       start: () => this.#ledger.start,
-      isOurs: (slot) => roster.termOf(slot, clock.now()) !== undefined,
+      isOurs: (slot) => roster.isHeld(slot),
       onAdded: () => this.#desk?.serve(),
     })
   }

@@ -64,6 +64,11 @@ export class Roster {
     return this.isEntitled(now) ? this.#leases.termOf(slot) : undefined
   }
 
+  /** Whether records of this slot are for us to read: also while our lease is not fresh, since it may be again before anybody takes the slot. */
+  isHeld(slot: number): boolean {
+    return this.#leases.termOf(slot) !== undefined
+  }
+
   /** Under which term what was handed out of it may be settled now. */
   ackTermOf(slot: number, now: number): number | undefined {
     return this.isEntitled(now) ? this.#leases.ackTermOf(slot) : undefined
