@@ -56,6 +56,7 @@ export class Backlog {
     return this.#records.has(`${feed}/${index}`)
   }
 
+  /** Whether an application has records of the slot. What only waits for it to ask goes with the slot. */
   isBusy(slot: number): boolean {
     return (this.#busy.get(slot) ?? 0) > 0
   }
@@ -96,7 +97,6 @@ export class Backlog {
         oldest.state = 'taken'
         oldest.attempt = attempts(oldest.feed, oldest.index) + 1
         oldest.term = term
-        this.#busy.set(oldest.slot, (this.#busy.get(oldest.slot) ?? 0) + 1)
         taken.push({ ...oldest })
       }
     }
@@ -109,6 +109,7 @@ export class Backlog {
     if (waiting === undefined) return false
     waiting.state = 'out'
     waiting.at = until
+    this.#busy.set(waiting.slot, (this.#busy.get(waiting.slot) ?? 0) + 1)
     this.#timed.add(waiting)
     return true
   }
@@ -179,7 +180,7 @@ export class Backlog {
   }
 
   #wait(waiting: Waiting, at: number): void {
-    if (waiting.state !== 'waiting') this.#free(waiting.slot)
+    if (waiting.state === 'out') this.#free(waiting.slot)
     waiting.state = 'waiting'
     waiting.at = at
     if (at > 0) this.#timed.add(waiting)
@@ -192,7 +193,7 @@ export class Backlog {
   #remove(waiting: Waiting): void {
     this.#records.delete(idOf(waiting))
     this.#timed.delete(waiting)
-    if (waiting.state !== 'waiting') this.#free(waiting.slot)
+    if (waiting.state === 'out') this.#free(waiting.slot)
   }
 
   #forget(lane: string): void {

@@ -53,11 +53,12 @@ export class Board {
   }
 
   /** Resolves when the notice is on our disk and, where a friend is linked that holds the topic, on another's, or that took too long. */
-  async tell(notice: Notice): Promise<void> {
+  async tell(notice: Notice): Promise<true> {
     const confirm = this.#options.sync.holders(this.#options.control).length > 0 ? 1 : 0
     await this.#append(notice, { confirm, timeoutMs: limits.groupConfirmMs }).catch((error) => {
       if (!isError(error, 'ConfirmTimeout')) throw error
     })
+    return true
   }
 
   /** Resolves when the notice is on so many disks of these peers; rejects with `ConfirmTimeout` when that takes too long. */

@@ -19,6 +19,8 @@ export class Consumer<T> implements AsyncIterable<GroupRecord<T>>, AsyncIterator
   #ready: Loaded[] = []
   #desk: Desk | undefined
   #ended = false
+  /** Since when records wait for the application to ask. */
+  #unaskedSince: number | undefined
   /** Told to whoever asks next. */
   #error: unknown
 
@@ -44,6 +46,8 @@ export class Consumer<T> implements AsyncIterable<GroupRecord<T>>, AsyncIterator
   next(): Promise<Result<T>> {
     const waiter = Promise.withResolvers<Result<T>>()
     this.#waiters.push(waiter)
+    this.#unaskedSince = undefined
+    this.#member.wake(this)
     this.#serve()
     return waiter.promise
   }
@@ -53,9 +57,19 @@ export class Consumer<T> implements AsyncIterable<GroupRecord<T>>, AsyncIterator
     return { done: true, value: undefined }
   }
 
-  push(loaded: Loaded): void {
+  push(loaded: Loaded, now: number): void {
     this.#ready.push(loaded)
     this.#serve()
+    if (this.#ready.length > 0 && this.#waiters.length === 0) this.#unaskedSince ??= now
+  }
+
+  isStalled(since: number): boolean {
+    return this.#unaskedSince !== undefined && this.#unaskedSince <= since
+  }
+
+  takeBack(): Loaded[] {
+    this.#unaskedSince = undefined
+    return this.#ready.splice(0)
   }
 
   onGone(delivery: Delivery): void {
@@ -72,7 +86,7 @@ export class Consumer<T> implements AsyncIterable<GroupRecord<T>>, AsyncIterator
     if (this.#ended) return
     this.#ended = true
     this.#signal?.removeEventListener('abort', this.#onAbort)
-    this.#desk?.leave(this, this.#ready.splice(0))
+    this.#desk?.leave(this, this.takeBack())
     this.#member.leave(this)
     this.#serve()
   }
@@ -83,10 +97,6 @@ export class Consumer<T> implements AsyncIterable<GroupRecord<T>>, AsyncIterator
     try {
       this.#desk = await this.#member.join(this)
       if (this.#desk === undefined) this.end()
-      else if (this.#ended) {
-        this.#desk.leave(this, [])
-        this.#member.leave(this)
-      }
     } catch (error) {
       this.fail(error)
     }

@@ -5,7 +5,7 @@
  * its consumer is counted) -> the consumer settles it in time, or it goes back. One that was handed out too often, or that nobody can
  * decode, goes to the dead letters instead.
  */
-import { GrapevineError, isError } from '../errors.ts'
+import { GrapevineError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Clock, Timer } from '../ports.ts'
 import type { TopicLog } from '../store/topic-log.ts'
@@ -30,7 +30,7 @@ export interface Loaded {
 export interface Taker {
   /** Records it may have at once. */
   readonly concurrency: number
-  push(loaded: Loaded): void
+  push(loaded: Loaded, now: number): void
   /** A record it was given is not its any more. */
   onGone(delivery: Delivery): void
 }
@@ -171,15 +171,16 @@ export class Desk {
       else loaded.push(one)
     }
     if (loaded.length === 0) return
-    try {
-      await this.#options.work.handedOut(loaded.map(({ delivery }) => delivery))
-    } catch {
+    const deliveries = loaded.map(({ delivery }) => delivery)
+    const isTold = await this.#options.work.handedOut(deliveries).catch(() => false)
+    if (!isTold) {
       for (const { delivery } of loaded) this.#goBack(delivery, limits.groupRetryMs)
       return
     }
     for (const one of loaded) {
       if (!this.#takers.has(taker)) this.#goBack(one.delivery)
-      else if (this.#given.get(idOf(one.delivery))?.delivery === one.delivery) taker.push(one)
+      else if (this.#given.get(idOf(one.delivery))?.delivery === one.delivery)
+        taker.push(one, this.#options.clock.now())
     }
   }
 
@@ -211,9 +212,7 @@ export class Desk {
     this.#release(idOf(delivery))
     const told = work.acknowledged(delivery)
     this.#onChange()
-    await told.catch((error) => {
-      throw isError(error, 'ConfirmTimeout') ? this.#lost(delivery, 'unheard') : error
-    })
+    if (!(await told)) throw this.#lost(delivery, 'unheard')
   }
 
   #refuseLost(delivery: Delivery, isSettled: boolean): void {

@@ -21,8 +21,7 @@ interface Waiting {
   /** Whoever has heard this beat of ours has the notice, too. */
   beat: number
   until: number
-  resolve(): void
-  reject(error: unknown): void
+  resolve(isHeard: boolean): void
 }
 
 export class Majority {
@@ -34,24 +33,24 @@ export class Majority {
     this.#options = options
   }
 
-  /** Rejects with `ConfirmTimeout` when no majority has the notice within a lease: by then, others may have taken over. */
-  async tell(notice: Notice): Promise<void> {
-    const { leaseMs, board, roster, me } = this.#options
+  /**
+   * True when a majority has the notice while our lease lasts. False when that took longer: others may have taken over without knowing of it.
+   * Rejects when it could not be written.
+   */
+  async tell(notice: Notice): Promise<boolean> {
+    const { leaseMs, board, roster, me, clock } = this.#options
     const among = this.#others()
     // We are one of them, if we vote.
     const voters = roster.voters?.peers ?? []
     const confirm = Math.floor(voters.length / 2) + (voters.includes(me) ? 0 : 1)
     const heard = this.#heard()
-    const told = board.tellMost(notice, { confirm, timeoutMs: leaseMs, among })
-    // A disk that is full is told as it is.
-    told.catch((error) => {
-      if (!isError(error, 'ConfirmTimeout')) heard.reject(error)
-    })
-    try {
-      await Promise.any([told, heard.promise])
-    } catch (error) {
-      throw (error as AggregateError).errors[0]
-    }
+    board.tellMost(notice, { confirm, timeoutMs: leaseMs, among }).then(
+      () => heard.resolve(true),
+      (error) => {
+        if (!isError(error, 'ConfirmTimeout')) heard.reject(error)
+      },
+    )
+    return (await heard.promise) && roster.isEntitled(clock.now())
   }
 
   /** Somebody beat, or time has passed. */
@@ -59,24 +58,22 @@ export class Majority {
     const { roster, clock } = this.#options
     const heard = roster.heardUpTo()
     for (const waiting of this.#waiting) {
-      if (heard >= waiting.beat) waiting.resolve()
-      else if (clock.now() >= waiting.until) waiting.reject(undefined)
-      else continue
+      const isHeard = heard >= waiting.beat
+      if (!isHeard && clock.now() < waiting.until) continue
+      waiting.resolve(isHeard)
       this.#waiting.delete(waiting)
     }
   }
 
   close(): void {
-    for (const { reject } of this.#waiting) reject(undefined)
+    for (const { resolve } of this.#waiting) resolve(false)
     this.#waiting.clear()
   }
 
-  #heard(): PromiseWithResolvers<void> {
+  #heard(): PromiseWithResolvers<boolean> {
     const { roster, clock, leaseMs } = this.#options
-    const heard = Promise.withResolvers<void>()
-    heard.promise.catch(() => undefined)
-    const { resolve, reject } = heard
-    this.#waiting.add({ beat: roster.nextBeat, until: clock.now() + leaseMs, resolve, reject })
+    const heard = Promise.withResolvers<boolean>()
+    this.#waiting.add({ beat: roster.nextBeat, until: clock.now() + leaseMs, resolve: heard.resolve })
     return heard
   }
 

@@ -17,7 +17,7 @@ import type { GroupEvent, GroupStatus, PeerId, TopicName } from '../types.ts'
 import { Backlog } from './backlog.ts'
 import { Board } from './board.ts'
 import { bury } from './bury.ts'
-import { Desk, type Taker } from './desk.ts'
+import { Desk, type Loaded, type Taker } from './desk.ts'
 import { Ledger, type Opened, startOf } from './ledger.ts'
 import { Majority } from './majority.ts'
 import type { Notice } from './notice.ts'
@@ -49,6 +49,9 @@ export interface MemberOptions extends CheckedGroupOptions {
 export interface Seat extends Taker {
   fail(error: unknown): void
   end(): void
+  /** Whether records have waited since then for it to ask. */
+  isStalled(since: number): boolean
+  takeBack(): Loaded[]
 }
 
 export class Member {
@@ -62,6 +65,8 @@ export class Member {
   readonly #board: Board
   readonly #majority: Majority | undefined
   readonly #seats = new Set<Seat>()
+  /** Those that do not ask for what waits for them: it went back, and they get nothing more before they ask. */
+  readonly #stalled = new Set<Seat>()
   readonly #carried: TopicName[] = []
   #openedAt = 0
   #opening: Promise<void> | undefined
@@ -99,7 +104,8 @@ export class Member {
   /** Follows the group. Rejects with `GroupConflict`, and what carrying a topic rejects with. */
   open(): Promise<void> {
     this.#opening ??= this.#open().catch((error) => {
-      this.#giveUp(error)
+      // What a closing peer fails with is nobody's concern.
+      if (!this.#closed) this.#giveUp(error)
       throw error
     })
     return this.#opening
@@ -108,20 +114,28 @@ export class Member {
   /** Takes part from now on, for this consumer. Rejects as `open`; undefined where the peer was closed meanwhile. */
   async join(seat: Seat): Promise<Desk | undefined> {
     if (this.#closed) throw this.#failure ?? new GrapevineError('PeerClosed', 'the peer is closed', {})
-    await this.open()
-    const desk = this.#desk
-    if (desk === undefined || this.#closed) return undefined
     this.#seats.add(seat)
-    this.#roster.enter(this.#parts.clock.now())
-    this.#leaveBy = Number.POSITIVE_INFINITY
-    if (!this.#pulse.isRunning) this.#pulse.start()
+    await this.open().catch((error) => {
+      if (this.#failure !== undefined) throw error
+    })
+    const desk = this.#desk
+    if (desk === undefined || this.#closed || !this.#seats.has(seat)) return undefined
     desk.join(seat)
+    this.#takePart()
     return desk
+  }
+
+  /** It asks for a record. */
+  wake(seat: Seat): void {
+    if (!this.#stalled.delete(seat)) return
+    this.#desk?.join(seat)
+    this.#takePart()
   }
 
   /** A consumer has ended; with the last one our slots are handed over. */
   leave(seat: Seat): void {
-    if (!this.#seats.delete(seat) || this.#seats.size > 0 || !this.#pulse.isRunning) return
+    this.#stalled.delete(seat)
+    if (!this.#seats.delete(seat) || this.#isActive || !this.#pulse.isRunning) return
     this.#roster.leave()
     this.#beat()
   }
@@ -159,6 +173,29 @@ export class Member {
     this.events.close()
     await this.#board.close()
     for (const topic of this.#carried.splice(0)) this.#parts.carrier.drop(topic, 'subscribed')
+  }
+
+  get #isActive(): boolean {
+    return this.#seats.size > this.#stalled.size
+  }
+
+  #takePart(): void {
+    this.#roster.enter(this.#parts.clock.now())
+    this.#leaveBy = Number.POSITIVE_INFINITY
+    if (!this.#pulse.isRunning) this.#pulse.start()
+  }
+
+  /**
+   * A consumer that hangs shall keep nobody waiting. What it has not asked for goes back; when no other asks and nothing is worked
+   * on under a lease any more, our slots go to others. Whoever works on one record for long, and extends its lease, keeps them.
+   */
+  #stall(now: number): void {
+    for (const seat of this.#seats) {
+      if (this.#stalled.has(seat) || !seat.isStalled(now - 2 * this.options.settings.leaseMs)) continue
+      this.#stalled.add(seat)
+      this.#desk?.leave(seat, seat.takeBack())
+    }
+    if (!this.#isActive && this.#backlog.isIdle) this.#roster.leave()
   }
 
   async #open(): Promise<void> {
@@ -284,6 +321,7 @@ export class Member {
   #beat(): void {
     if (this.#closed) return
     const now = this.#parts.clock.now()
+    this.#stall(now)
     const { beat, effects } = this.#roster.tick(now, (slot) => this.#backlog.isBusy(slot))
     this.#apply(effects)
     // A beat that cannot be written renews nothing: the lease runs out.
@@ -295,7 +333,7 @@ export class Member {
     this.#majority?.look()
     this.#sumUp(now)
     this.#pulse.extraAt(this.#roster.nextAt(now))
-    if (this.#seats.size > 0) return
+    if (this.#isActive) return
     const { held, claims } = beat
     if (held.length + claims.length === 0) this.#leaveBy = Math.min(this.#leaveBy, now + this.options.settings.leaseMs)
     if (this.#roster.hasLeft || now >= this.#leaveBy) this.#pulse.stop()
@@ -332,6 +370,6 @@ export class Member {
 
   /** Nothing is on its way any more: whoever leaves need not wait for the next beat. */
   #onIdle(): void {
-    if (this.#pulse.isRunning && this.#seats.size === 0) this.#beat()
+    if (this.#pulse.isRunning && !this.#isActive) this.#beat()
   }
 }

@@ -11,18 +11,18 @@ type WorkNotice = Extract<Notice, { type: 'work' }>
 
 export class Work {
   readonly #progress: Progress
-  readonly #tell: (notice: WorkNotice) => Promise<void>
+  readonly #tell: (notice: WorkNotice) => Promise<boolean>
   #attempts: Attempt[] = []
   #acks: WorkNotice['acks'] = []
-  #next: Promise<void> | undefined
+  #next: Promise<boolean> | undefined
 
-  constructor(progress: Progress, tell: (notice: WorkNotice) => Promise<void>) {
+  constructor(progress: Progress, tell: (notice: WorkNotice) => Promise<boolean>) {
     this.#progress = progress
     this.#tell = tell
   }
 
-  /** Resolves when others know, or may not know soon. */
-  handedOut(deliveries: readonly Delivery[]): Promise<void> {
+  /** True when others know as well as the group asks for. Rejects when it could not be written. */
+  handedOut(deliveries: readonly Delivery[]): Promise<boolean> {
     for (const { slot, feed, index, attempt } of deliveries) {
       this.#progress.attempted([slot, feed, index, attempt])
       this.#attempts.push([slot, feed, index, attempt])
@@ -30,13 +30,13 @@ export class Work {
     return this.#soon()
   }
 
-  acknowledged({ slot, feed, from, index }: Delivery): Promise<void> {
+  acknowledged({ slot, feed, from, index }: Delivery): Promise<boolean> {
     this.#progress.done(slot, feed, from, index + 1)
     this.#acks.push([slot, feed, from, index + 1])
     return this.#soon()
   }
 
-  #soon(): Promise<void> {
+  #soon(): Promise<boolean> {
     this.#next ??= Promise.resolve().then(() => {
       this.#next = undefined
       return this.#flush()
@@ -44,8 +44,8 @@ export class Work {
     return this.#next
   }
 
-  async #flush(): Promise<void> {
-    const told: Promise<void>[] = []
+  async #flush(): Promise<boolean> {
+    const told: Promise<boolean>[] = []
     while (this.#attempts.length > 0 || this.#acks.length > 0) {
       const attempts = this.#attempts.splice(0, limits.groupWorkMax)
       const acks = this.#acks.splice(0, limits.groupWorkMax)
@@ -56,6 +56,6 @@ export class Work {
         }),
       )
     }
-    await Promise.all(told)
+    return (await Promise.all(told)).every((known) => known)
   }
 }

@@ -71,7 +71,10 @@ test('what is not settled in time goes back, and its delivery is worth nothing a
 
 test('a slot is busy while records of it are on their way, and dropping it drops all of them', () => {
   const backlog = filled(entry(0, 'a', 1), entry(1, 'b', 2), entry(2, 'a', 1))
-  const [one] = take(backlog) as [Delivery]
+  const both = take(backlog) as [Delivery, Delivery]
+  const [one] = both
+  assert.not.ok(backlog.isBusy(1), 'nobody has asked for it yet')
+  for (const each of both) backlog.handOut(each, 100)
   assert.equal([backlog.isBusy(1), backlog.isBusy(2), backlog.isBusy(3)], [true, true, false])
   backlog.drop(1)
   assert.equal([backlog.isBusy(1), backlog.isBusy(2), backlog.isIdle, backlog.size], [false, true, false, 1])

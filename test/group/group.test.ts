@@ -4,6 +4,8 @@ import { type SimulatedPeer, type SimulatedWorld, simulate } from '../../sim/ind
 import { suite } from '../helper/suite.ts'
 
 const test = suite('group')
+/** Those with much virtual time. */
+const slow = { deadlineMs: 90_000 }
 
 interface Handed {
   by: string
@@ -268,20 +270,28 @@ function inOrder(shift: Shift): void {
   }
 }
 
-test('with key-shared, the records of each key come one at a time and in order, while members are killed and come back', () =>
-  simulate({ peers: 4, seed: 9 }, async (world) => {
-    const shift = new Shift(world, { type: 'key-shared', leaseMs: 3_000, maxReceives: 100 })
-    await churn(world, shift, 'killed')
-    inOrder(shift)
-  }))
+test(
+  'with key-shared, the records of each key come one at a time and in order, while members are killed and come back',
+  () =>
+    simulate({ peers: 4, seed: 9 }, async (world) => {
+      const shift = new Shift(world, { type: 'key-shared', leaseMs: 3_000, maxReceives: 100 })
+      await churn(world, shift, 'killed')
+      inOrder(shift)
+    }),
+  slow,
+)
 
-test('with a quorum they do so even where a power cut leaves a member without friends for a while', () =>
-  simulate({ peers: 4, seed: 9 }, async (world) => {
-    const shift = new Shift(world, { type: 'key-shared', leaseMs: 3_000, maxReceives: 100, quorum: true })
-    await churn(world, shift, 'power')
-    inOrder(shift)
-    assert.equal((await shift.status(world.peers[0])).deliveredTwice, [])
-  }))
+test(
+  'with a quorum they do so even where a power cut leaves a member without friends for a while',
+  () =>
+    simulate({ peers: 4, seed: 9 }, async (world) => {
+      const shift = new Shift(world, { type: 'key-shared', leaseMs: 3_000, maxReceives: 100, quorum: true })
+      await churn(world, shift, 'power')
+      inOrder(shift)
+      assert.equal((await shift.status(world.peers[0])).deliveredTwice, [])
+    }),
+  slow,
+)
 
 test('a holder that was paused for longer than its lease is told so, and only the new holder settles the record', () =>
   simulate({ peers: 3, seed: 10 }, async (world) => {
@@ -321,7 +331,7 @@ test('a consumer that takes too long loses the record, unless it asks for more t
     const reasons: string[] = []
     shift.begin(b, async (record) => {
       if (record.value === 2) await record.extend(10_000)
-      if (record.attempt === 1) await world.sleep(4_000)
+      if (record.attempt === 1) await world.sleep(3_000)
       await record.ack().catch((error) => {
         reasons.push(isError(error, 'LeaseLost') ? `${record.value} ${error.data.reason}` : String(error))
       })

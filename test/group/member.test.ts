@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import * as assert from 'uvu/assert'
+import { isError } from '../../node/errors.ts'
 import { limits } from '../../node/limits.ts'
 import type { GroupRecord } from '../../node/types.ts'
 import { suite } from '../helper/suite.ts'
@@ -97,6 +98,31 @@ test('what is no notice is blamed on who said it, and a notice that lies is of n
   for (let i = 0; i < 100; i++) await a.publish(i)
   await pass(2_000)
   assert.is(got.length, 100)
+})
+
+test('a consumer that does not ask for what waits for it keeps nobody waiting', async ({ use }) => {
+  const { peer, pass } = await place()
+  const [a, b] = [peer(1), peer(2)]
+  for (const { groups } of [a, b]) use(groups)
+  const options = { leaseMs: 2_000, maxReceives: 9 }
+  const hanging = a.group(options).consume({ concurrency: 20 })[Symbol.asyncIterator]()
+  for (let i = 0; i < 100; i++) await a.publish(i)
+  const first = hanging.next()
+  await pass(2_000)
+  const { value: record } = await first
+  const got = worker(b.group(options).consume())
+  await pass(15_000)
+  assert.is(got.length, 100, 'all, with what it works on for too long')
+  const { members, slots } = await b.group(options).status()
+  assert.equal(members.length, 1)
+  assert.ok(slots.every(({ holder }) => holder === b.id))
+  const error = await record.ack().catch((error: unknown) => error)
+  assert.ok(isError(error, 'LeaseLost') && error.data.holder === b.id, String(error))
+  const next = hanging.next()
+  await pass(6_000)
+  for (let i = 100; i < 200; i++) await a.publish(i)
+  await pass(1_000)
+  assert.ok((await next).value.value >= 100, 'it takes part again when it asks')
 })
 
 test('a backlog larger than is kept in memory is worked off', async ({ use }) => {
