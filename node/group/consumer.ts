@@ -6,7 +6,8 @@ import { DeliveredMessage } from '../topic/message.ts'
 import type { ConsumeOptions, GroupRecord } from '../types.ts'
 import type { Delivery } from './backlog.ts'
 import type { Desk, Loaded } from './desk.ts'
-import type { Member, Seat } from './member.ts'
+import type { Member } from './member.ts'
+import type { Seat } from './seats.ts'
 
 type Result<T> = IteratorResult<GroupRecord<T>, undefined>
 

@@ -17,13 +17,14 @@ import type { GroupEvent, GroupStatus, PeerId, TopicName } from '../types.ts'
 import { Backlog } from './backlog.ts'
 import { Board } from './board.ts'
 import { bury } from './bury.ts'
-import { Desk, type Loaded, type Taker } from './desk.ts'
+import { Desk } from './desk.ts'
 import { Ledger, type Opened, startOf } from './ledger.ts'
 import { Majority } from './majority.ts'
 import type { Notice } from './notice.ts'
 import { Pulse } from './pulse.ts'
 import { Reader } from './reader.ts'
 import { beatMsOf, Roster, type RosterEffect } from './roster.ts'
+import { type Seat, Seats } from './seats.ts'
 import { type CheckedGroupOptions, conflictOf } from './settings.ts'
 import { Slots } from './slots.ts'
 import { Work } from './work.ts'
@@ -45,15 +46,6 @@ export interface MemberOptions extends CheckedGroupOptions {
   onFailed(): void
 }
 
-/** Somebody who consumes here. */
-export interface Seat extends Taker {
-  fail(error: unknown): void
-  end(): void
-  /** Whether records have waited since then for it to ask. */
-  isStalled(since: number): boolean
-  takeBack(): Loaded[]
-}
-
 export class Member {
   readonly options: MemberOptions
   readonly events = new EventStream<GroupEvent>()
@@ -64,9 +56,7 @@ export class Member {
   readonly #backlog = new Backlog()
   readonly #board: Board
   readonly #majority: Majority | undefined
-  readonly #seats = new Set<Seat>()
-  /** Those that do not ask for what waits for them: it went back, and they get nothing more before they ask. */
-  readonly #stalled = new Set<Seat>()
+  readonly #seats = new Seats()
   readonly #carried: TopicName[] = []
   #openedAt = 0
   #opening: Promise<void> | undefined
@@ -127,22 +117,21 @@ export class Member {
 
   /** It asks for a record. */
   wake(seat: Seat): void {
-    if (!this.#stalled.delete(seat)) return
+    if (!this.#seats.wake(seat)) return
     this.#desk?.join(seat)
     this.#takePart()
   }
 
   /** A consumer has ended; with the last one our slots are handed over. */
   leave(seat: Seat): void {
-    this.#stalled.delete(seat)
-    if (!this.#seats.delete(seat) || this.#isActive || !this.#pulse.isRunning) return
+    if (!this.#seats.delete(seat) || this.#seats.isActive || !this.#pulse.isRunning) return
     this.#roster.leave()
     this.#beat()
   }
 
   /** Ends all consumers; resolves when what is on its way is settled or has run out, and the slots are handed over. */
   async drain(): Promise<void> {
-    for (const seat of [...this.#seats]) seat.end()
+    this.#seats.end()
     await this.#pulse.stopped()
   }
 
@@ -165,7 +154,7 @@ export class Member {
   /** At once: what is not settled is handed out by others. */
   async close(): Promise<void> {
     this.#closed = true
-    for (const seat of [...this.#seats]) seat.end()
+    this.#seats.end()
     this.#pulse.stop()
     this.#reader?.close()
     this.#desk?.close()
@@ -173,10 +162,6 @@ export class Member {
     this.events.close()
     await this.#board.close()
     for (const topic of this.#carried.splice(0)) this.#parts.carrier.drop(topic, 'subscribed')
-  }
-
-  get #isActive(): boolean {
-    return this.#seats.size > this.#stalled.size
   }
 
   #takePart(): void {
@@ -190,12 +175,8 @@ export class Member {
    * on under a lease any more, our slots go to others. Whoever works on one record for long, and extends its lease, keeps them.
    */
   #stall(now: number): void {
-    for (const seat of this.#seats) {
-      if (this.#stalled.has(seat) || !seat.isStalled(now - 2 * this.options.settings.leaseMs)) continue
-      this.#stalled.add(seat)
-      this.#desk?.leave(seat, seat.takeBack())
-    }
-    if (!this.#isActive && this.#backlog.isIdle) this.#roster.leave()
+    this.#seats.stall(now - 2 * this.options.settings.leaseMs, this.#desk)
+    if (!this.#seats.isActive && this.#backlog.isIdle) this.#roster.leave()
   }
 
   async #open(): Promise<void> {
@@ -302,20 +283,18 @@ export class Member {
   #giveUp(error: unknown): void {
     if (this.#failure !== undefined) return
     this.#failure = error
-    this.#fail(error)
+    this.#seats.fail(error)
     this.options.onFailed()
     void this.close()
   }
 
   #refuseSecond(by: PeerId): void {
-    if (this.#seats.size === 0 || by === this.#parts.me || this.#roster.claimantOf(0) !== by) return
+    // Of what was said before we came, nobody knows whether it still holds.
+    if (this.#desk === undefined || this.#seats.size === 0) return
+    if (by === this.#parts.me || this.#roster.claimantOf(0) !== by) return
     const { topic, group } = this.options
     const sentence = `group ${group} on ${topic} is exclusive and ${by} is its member: wait until it has left, or open the group as failover`
-    this.#fail(new GrapevineError('GroupInUse', sentence, { topic, group, holder: by }))
-  }
-
-  #fail(error: unknown): void {
-    for (const seat of [...this.#seats]) seat.fail(error)
+    this.#seats.fail(new GrapevineError('GroupInUse', sentence, { topic, group, holder: by }))
   }
 
   #beat(): void {
@@ -333,7 +312,7 @@ export class Member {
     this.#majority?.look()
     this.#sumUp(now)
     this.#pulse.extraAt(this.#roster.nextAt(now))
-    if (this.#isActive) return
+    if (this.#seats.isActive) return
     const { held, claims } = beat
     if (held.length + claims.length === 0) this.#leaveBy = Math.min(this.#leaveBy, now + this.options.settings.leaseMs)
     if (this.#roster.hasLeft || now >= this.#leaveBy) this.#pulse.stop()
@@ -370,6 +349,6 @@ export class Member {
 
   /** Nothing is on its way any more: whoever leaves need not wait for the next beat. */
   #onIdle(): void {
-    if (this.#pulse.isRunning && !this.#isActive) this.#beat()
+    if (this.#pulse.isRunning && !this.#seats.isActive) this.#beat()
   }
 }

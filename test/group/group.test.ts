@@ -444,6 +444,12 @@ test('an exclusive group refuses a second member, until the first has left', () 
     shift.begin(c)
     await a.topic<number>('jobs').publish(99)
     await world.until(() => shift.acked.has(99))
+    // One that has died is no member: whoever comes next waits for its lease to end.
+    await c.crash()
+    shift.begin(b)
+    await a.topic<number>('jobs').publish(100)
+    await world.until(() => shift.acked.has(100))
+    assert.is(shift.handed.at(-1)?.by, b.name)
   }))
 
 test('in a failover group one member works, and another goes on when it dies', () =>
