@@ -187,7 +187,7 @@ export interface GroupStatus {
   slots: GroupSlot[]
   /** Records that are not done, of those that are here. */
   lag: number
-  /** Records known to have been with two members at once (see the event `delivered-twice`), the last of them: `feed/index`. */
+  /** Records that two members dealt with (see the event `delivered-twice`), the last of them: `feed/index`. */
   deliveredTwice: string[]
 }
 
@@ -196,7 +196,10 @@ export type GroupEvent =
   | { type: 'slot-taken'; slot: number; term: number; time: number }
   | { type: 'slot-lost'; slot: number; term: number; to: PeerId | undefined; time: number }
   | { type: 'dead-letter'; id: string; reason: DeadReason; time: number }
-  /** One acknowledged what the other had acknowledged or had out: what a partition does without `quorum`. Told when they hear of each other. */
+  /**
+   * One acknowledged what the other had acknowledged or still had: what a partition does without `quorum`, and with it only a member that stops right
+   * after it acknowledged, and was told that nobody heard (`LeaseLost`, `unheard`). Told when they hear of each other.
+   */
   | { type: 'delivered-twice'; id: string; peers: [PeerId, PeerId]; time: number }
 
 /** Why a record is a dead letter: it was handed out `maxReceives` times, or its bytes are not what the topic's codec says. */

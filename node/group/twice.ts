@@ -1,5 +1,5 @@
 /**
- * Records that two members had at once. In a connected mesh nobody acknowledges what another has acknowledged, since it does not
+ * Records that two members dealt with. In a connected mesh nobody acknowledges what another has acknowledged, since it does not
  * hold the slot; after a partition without a quorum it shows what both sides did.
  */
 import { limits } from '../limits.ts'
