@@ -14,11 +14,13 @@
  * 5. What the control topic takes on disk is bounded: what is known is summed up in time, and old notices go (`progress`).
  *
  * Refuses what no member can have told (`notice`). Where it departs from the plan: beats list all that is held, so that leaving a slot out
- * releases it and a lost release cannot leave a slot with nobody; records have a lease of their own of the same length, so
- * that a consumer that hangs does not keep them.
+ * releases it and a lost release cannot leave a slot with nobody; records have a lease of their own of the same length, so that a
+ * consumer that hangs does not keep them; with a quorum, work counts only when a majority of the voters has it (`majority`), since a
+ * member that was just cut off would otherwise go on acknowledging to nobody until its lease runs out.
  *
  * Files: `slots`, `members`, `leases`, `quorum`, put together in `roster`, and `progress`, `backlog` are pure; `board` and `reader` follow the
- * two logs; `desk`, `work`, `consumer` hand out; `member` relays; `settings`, `notice` check.
+ * two logs; `ledger` keeps what is known; `desk`, `work`, `majority`, `consumer`, `seats` hand out and take back; `member` relays, in the
+ * rhythm of `pulse`; `settings`, `notice` check.
  */
 import { createHash } from 'node:crypto'
 import { limits } from '../limits.ts'
