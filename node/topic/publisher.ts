@@ -48,6 +48,8 @@ export class Publisher {
   #queuedBytes = 0
   #running = false
   #writer: FeedWriter | undefined
+  /** That the writer's feed began in. */
+  #log: TopicLog | undefined
   #roomWaiters: (() => void)[] = []
   #idleWaiters: (() => void)[] = []
   #inFlight = 0
@@ -111,6 +113,10 @@ export class Publisher {
   async #publishOne(taken: Queued[]): Promise<void> {
     try {
       const log = await this.#options.openLog()
+      // A log that was handed to its keepers meanwhile took the beginning of the feed along: what follows is another feed, or this
+      // peer, carrying the topic again, would take what it gave away for removed and never have it back.
+      if (log !== this.#log) this.#writer = undefined
+      this.#log = log
       this.#writer ??= this.#options.newWriter()
       const records = taken.map((queued) => queued.record)
       const batch = this.#writer.seal(records, this.#options.stamp())

@@ -27,12 +27,18 @@ function room() {
   const commits: { batch: Batch; done: () => void; failed: (error: unknown) => void }[] = []
   const announced: Batch[] = []
   let feeds = 0
-  const log = {
-    append: ([batch]: readonly Batch[]) =>
-      new Promise<void>((done, failed) => {
-        commits.push({ batch: batch as Batch, done, failed })
-      }),
-  } as unknown as TopicLog
+  const newLog = () =>
+    ({
+      append: ([batch]: readonly Batch[]) =>
+        new Promise<void>((done, failed) => {
+          commits.push({ batch: batch as Batch, done, failed })
+        }),
+    }) as unknown as TopicLog
+  let log = newLog()
+  /** The log is handed to its keepers, and the next publish opens a new one. */
+  const giveAway = () => {
+    log = newLog()
+  }
   const confirmations = new Confirmations(clock, () => 0)
   const publisher = new Publisher({
     openLog: async () => log,
@@ -71,7 +77,7 @@ function room() {
       open = false
     }
   }
-  return { clock, commits, commit, announced, publisher, confirmations, topic, flow }
+  return { clock, commits, commit, announced, publisher, confirmations, topic, flow, giveAway }
 }
 
 const bytes = (count: number) => new Uint8Array(count)
@@ -140,6 +146,23 @@ test('a failed commit fails its records and no others, and the next publish begi
   third.done()
   assert.is.not((await next).feed, feed)
   assert.is(announced.length, 2)
+})
+
+test('a feed is not continued in a log that lacks its beginning', async () => {
+  const { topic, commit, giveAway } = room()
+  const feeds: string[] = []
+  const seqs: number[] = []
+  for (let number = 1; number <= 3; number++) {
+    if (number === 3) giveAway()
+    const published = topic.publish(bytes(1))
+    ;(await commit(number)).done()
+    const { feed, seq } = await published
+    feeds.push(feed)
+    seqs.push(seq)
+  }
+  assert.equal(seqs, [1, 2, 1])
+  assert.is(feeds[1], feeds[0])
+  assert.not.equal(feeds[2], feeds[0])
 })
 
 test('more than the queue holds is refused, until some of it is written', async () => {
