@@ -32,7 +32,8 @@ export interface Reading {
   peer: string
   topic: string
   name: string | undefined
-  from: 'earliest' | 'latest'
+  /** A number is the offset it began at. */
+  from: 'earliest' | 'latest' | number
   /** Opened by the simulator after healing, to see what is there. */
   fresh: boolean
   openedAt: number

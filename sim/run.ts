@@ -172,6 +172,7 @@ class Run {
       sleep: (ms: number) => world.sleep(ms),
       look: () => this.#look(),
       readAll: (peer: string, topic: string) => this.#workload.readAll(peer, topic),
+      readFrom: (peer: string, topic: string, offset: number) => this.#workload.readFrom(peer, topic, offset),
     }
     await this.#court.hear(hearing, livenessMs)
   }

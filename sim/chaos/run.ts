@@ -110,6 +110,7 @@ class RealRun {
       sleep,
       look: () => this.#look(),
       readAll: (peer: string, topic: string) => this.#workload.readAll(peer, topic),
+      readFrom: (peer: string, topic: string, offset: number) => this.#workload.readFrom(peer, topic, offset),
     }
     await this.#court.hear(hearing, livenessMs)
     const folders = this.#plan.peers.map(({ name }) => [name, this.#fleet.folderOf(name)] as const)

@@ -9,7 +9,7 @@ import { Convergence } from './g4.ts'
 import { Bounded } from './g5.ts'
 import { Authentic } from './g6.ts'
 import { Repaired } from './g8.ts'
-import { type Evidence, isHonest, type Judge, type PromiseName, type Sight, type Violation } from './judge.ts'
+import { type Evidence, isHonest, type Judge, type PromiseName, present, type Sight, type Violation } from './judge.ts'
 import { Prompt } from './prompt.ts'
 
 export interface Hearing {
@@ -20,6 +20,8 @@ export interface Hearing {
   look(): Promise<void>
   /** Opens a fresh reader of a topic at a peer. */
   readAll(peer: string, topic: string): void
+  /** Opens a fresh reader that begins at an offset of this peer. */
+  readFrom(peer: string, topic: string, offset: number): void
 }
 
 const lookMs = 500
@@ -56,6 +58,7 @@ export class Court {
   async hear(hearing: Hearing, livenessMs: number): Promise<void> {
     const end = hearing.elapsed() + livenessMs
     const reading = new Set<string>()
+    let midway = false
     let quiet = 0
     for (;;) {
       await hearing.sleep(lookMs)
@@ -63,6 +66,10 @@ export class Court {
       // Once all carriers agree, or halfway to the end all the same, fresh readers see what there is.
       const agreed = this.#pending().every(([promise]) => promise !== 'G4')
       if (agreed || hearing.elapsed() > end - livenessMs / 2) this.#readEverything(hearing, reading)
+      if (!midway && reading.size > 0 && this.#pending().length === 0) {
+        midway = true
+        this.#readMidway(hearing)
+      }
       const unread = reading.size === 0 && this.#evidence.history.publications.length > 0
       const pending = unread ? [['G4', 'nothing was read, since the carriers differ'] as const] : this.#pending()
       quiet = pending.length === 0 ? quiet + 1 : 0
@@ -96,6 +103,17 @@ export class Court {
       const stranger = sights.find((sight) => !carries(sight))
       for (const { peer } of sights.filter(carries).slice(0, most)) hearing.readAll(peer, topic)
       if (stranger !== undefined) hearing.readAll(stranger.peer, topic)
+    }
+  }
+
+  /** For each topic, at the first peer where it was read: once more, from where that reader was halfway. */
+  #readMidway(hearing: Hearing): void {
+    const topics = new Set<string>()
+    for (const { peer, topic, deliveries } of present(this.#evidence)) {
+      const half = deliveries[Math.floor(deliveries.length / 2)]
+      if (half === undefined || topics.has(topic)) continue
+      topics.add(topic)
+      hearing.readFrom(peer, topic, half.offset)
     }
   }
 }

@@ -8,6 +8,7 @@ import {
   isStored,
   type Judge,
   nameOf,
+  present,
   some,
   type Violation,
 } from './judge.ts'
@@ -21,7 +22,11 @@ export class DeliveredOnce implements Judge {
 
   verdict(): Violation[] {
     const { history } = this.#evidence
-    return [...history.readings.flatMap((reading) => this.#twice(reading)), ...this.#afterAck(), ...this.#failed()]
+    return [
+      ...history.readings.flatMap((reading) => [...this.#twice(reading), ...this.#early(reading)]),
+      ...this.#afterAck(),
+      ...this.#failed(),
+    ]
   }
 
   pending(): string[] {
@@ -51,7 +56,9 @@ export class DeliveredOnce implements Judge {
       for (const ack of history.acks) if (this.#sameName(history.readings[ack.reading], reading)) acked.add(ack.id)
       return new Set([...everything].filter((id) => !acked.has(id)))
     }
-    if (reading.from === 'earliest') return new Set(everything)
+    const { from } = reading
+    if (typeof from === 'number') return this.#after(reading, from)
+    if (from === 'earliest') return new Set(everything)
     const { readyAt } = reading
     if (readyAt === undefined) return new Set()
     return new Set(
@@ -60,6 +67,13 @@ export class DeliveredOnce implements Judge {
         return publication !== undefined && publication.at > readyAt && isStored(publication)
       }),
     )
+  }
+
+  /** What a fresh reader of the same peer has got from this offset on. */
+  #after({ peer, topic }: Reading, offset: number): Set<number> {
+    const other = present(this.#evidence).find((fresh) => fresh.peer === peer && fresh.topic === topic)
+    const ids = (other?.deliveries ?? []).flatMap((delivery) => (delivery.offset >= offset ? [delivery.id ?? -1] : []))
+    return new Set(ids)
   }
 
   #sameName(a: Reading | undefined, b: Reading): boolean {
@@ -89,6 +103,15 @@ export class DeliveredOnce implements Judge {
           ids: [id, reading.number],
         })
     return violations.slice(0, 5)
+  }
+
+  #early(reading: Reading): Violation[] {
+    const { from, deliveries } = reading
+    if (typeof from !== 'number') return []
+    const early = deliveries.find(({ offset }) => offset < from)
+    if (early === undefined) return []
+    const text = `${nameOf(reading)} got the record at ${early.offset}, having asked for ${from} on`
+    return [{ promise: 'G2', at: early.at, text, ids: [early.id ?? -1, reading.number] }]
   }
 
   /** On the same disk, what was acknowledged before a reading began does not come again. */

@@ -1,5 +1,15 @@
 /** G4: when faults stop, every peer runs, has friends, and all carriers of a topic soon hold the same. */
-import { type Evidence, forkable, isHonest, type Judge, type Sight, some, stranded, type Violation } from './judge.ts'
+import {
+  type Evidence,
+  forkable,
+  isHonest,
+  type Judge,
+  present,
+  type Sight,
+  some,
+  stranded,
+  type Violation,
+} from './judge.ts'
 
 export class Convergence implements Judge {
   readonly #evidence: Evidence
@@ -49,9 +59,7 @@ export class Convergence implements Judge {
 
   #strandedAt(peer: string, topic: string, left: ReadonlySet<number>): number {
     if (left.size === 0) return 0
-    const reading = this.#evidence.history.readings.findLast(
-      (each) => each.fresh && each.peer === peer && each.topic === topic && each.endedAt === undefined,
-    )
+    const reading = present(this.#evidence).findLast((each) => each.peer === peer && each.topic === topic)
     return [...(reading?.got.keys() ?? [])].filter((id) => left.has(id)).length
   }
 

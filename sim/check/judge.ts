@@ -80,10 +80,10 @@ export function isHonest(plan: Plan, peer: string): boolean {
   return !dishonest(plan).includes(peer)
 }
 
-/** Open fresh readings at honest peers: what there is now. */
+/** Open fresh readings of everything at honest peers: what there is now. */
 export function present({ plan, history }: Evidence): Reading[] {
   return history.readings.filter(
-    (reading) => reading.fresh && reading.endedAt === undefined && isHonest(plan, reading.peer),
+    ({ fresh, from, endedAt, peer }) => fresh && from === 'earliest' && endedAt === undefined && isHonest(plan, peer),
   )
 }
 
@@ -157,6 +157,7 @@ export function givenUp({ plan, history }: Evidence): Map<string, number[]> {
 }
 
 export function nameOf(reading: Reading): string {
-  const what = reading.fresh ? 'fresh' : (reading.name ?? reading.from)
+  const { from, fresh, name } = reading
+  const what = typeof from === 'number' ? `from ${from}` : fresh ? 'fresh' : (name ?? from)
   return `reading ${reading.number} (${what}) of ${reading.topic} at ${reading.peer}`
 }

@@ -6,14 +6,17 @@ import type { ReaderPlan } from '../plan.ts'
 import { Rng } from '../world/random.ts'
 import type { Stage, StagePeer } from './stage.ts'
 
+/** A plan knows no offsets, since these are each peer's own. */
+export type ReadFrom = Omit<ReaderPlan, 'from'> & { from: ReaderPlan['from'] | number }
+
 export class Reader {
-  readonly plan: ReaderPlan
+  readonly plan: ReadFrom
   readonly #stage: Stage
   readonly #random: Rng
   readonly #check: PayloadCheck
   readonly #fresh: boolean
 
-  constructor(stage: Stage, plan: ReaderPlan, stream: string, check: PayloadCheck, fresh = false) {
+  constructor(stage: Stage, plan: ReadFrom, stream: string, check: PayloadCheck, fresh = false) {
     this.#stage = stage
     this.plan = plan
     this.#random = new Rng(stream)

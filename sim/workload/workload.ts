@@ -5,7 +5,7 @@
 import { PayloadCheck } from '../payload.ts'
 import type { Plan } from '../plan.ts'
 import { Publisher } from './publisher.ts'
-import { Reader } from './reader.ts'
+import { Reader, type ReadFrom } from './reader.ts'
 import type { Stage, StagePeer } from './stage.ts'
 
 export class Workload {
@@ -36,9 +36,18 @@ export class Workload {
 
   /** After healing: a fresh reader of the topic on this peer, from the earliest record on. */
   readAll(peer: string, topic: string): void {
+    this.#read({ peer, topic, from: 'earliest', startMs: 0 }, 'fresh')
+  }
+
+  /** After healing: a fresh reader that begins at an offset of this peer. */
+  readFrom(peer: string, topic: string, offset: number): void {
+    this.#read({ peer, topic, from: offset, startMs: 0 }, 'offset')
+  }
+
+  #read(plan: ReadFrom, stream: string): void {
+    const { peer, topic } = plan
     const simPeer = this.#stage.get(peer)
-    const plan = { peer, topic, from: 'earliest' as const, startMs: 0 }
-    const reader = new Reader(this.#stage, plan, `${this.#plan.seed}/fresh/${peer}/${topic}`, this.#check, true)
+    const reader = new Reader(this.#stage, plan, `${this.#plan.seed}/${stream}/${peer}/${topic}`, this.#check, true)
     simPeer.within(() => void reader.run(simPeer))
   }
 }

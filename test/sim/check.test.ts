@@ -97,6 +97,19 @@ test('G2 asks of a reader from latest what was published after it was ready, and
   assert.is(new DeliveredOnce(made.evidence).pending().length, 1)
 })
 
+test('G2 asks of a reader from an offset what another had from there on, and nothing before', () => {
+  const made = new Made()
+  const all = made.read({ fresh: true })
+  for (let i = 0; i < 4; i++) made.deliver(all, made.publish().id)
+  const midway = made.read({ fresh: true, from: 2 })
+  made.deliver(midway, 2)
+  assert.equal(new DeliveredOnce(made.evidence).pending(), ['reading 1 (from 2) of t at b lacks 1 records: 3'])
+  made.deliver(midway, 3)
+  assert.equal(textsOf(new DeliveredOnce(made.evidence)), [])
+  made.deliver(midway, 1)
+  like(new DeliveredOnce(made.evidence).verdict()[0]?.text, /got the record at 1, having asked for 2 on/)
+})
+
 test('G2 sees a record that comes twice, and one publication that became two records', () => {
   const made = new Made()
   const reading = made.read()
