@@ -142,7 +142,7 @@ export const syncMutants: Mutant[] = [
     name: 'keep-stale-offers',
     file: 'node/sync/scheduler.ts',
     find: "      if (input.reason === 'unknown' || (input.reason === 'gone' && input.base > offer.last))\n        this.#withdraw(missing, want.peer)\n      else if",
-    replace: '      if',
+    replace: '      if (input.reason === "unknown") offer.waitUntil = now\n      else if',
     breaks: 'G4',
     why: 'a friend that does not have it is asked for ever, and nobody else',
   },

@@ -69,12 +69,12 @@ export const topicMutants: Mutant[] = [
     why: 'where a reader stands is moved while it reads',
   },
   {
-    name: 'miss-the-wake-up',
-    file: 'node/topic/subscription.ts',
-    find: '    if (this.#changed) return\n',
-    replace: '',
+    name: 'wake-one-reader-only',
+    file: 'node/store/log.ts',
+    find: '        act()\n',
+    replace: '        act()\n        return\n',
     breaks: 'G2',
-    why: 'what is stored while a reader looks is not seen before the next record',
+    why: 'of several readers of a topic only the first is told that there is more',
   },
   {
     name: 'latest-begins-too-late',
