@@ -262,6 +262,26 @@ export const limits = {
   groupBacklogMax: 5_000,
   /** Records one consumer may have at once. More: `InvalidOption`. */
   groupConcurrencyMax: 1_000,
+  /** What falls due in a member is looked for at most so often: with many records that wait for their time, looking is work. */
+  groupWakeMs: 20,
+  /** How long whoever received a record of a queue has for it, unless told otherwise, as with SQS; and the least it can be told. */
+  queueVisibilityMs: 30 * second,
+  queueVisibilityMsMin: 100,
+  /** Borrowed records come to their holder's hand later than the borrower believes: by a clock that drifts, and by notices on their way (guess). */
+  groupLoanGraceMs: 2 * second,
+  /** How long a borrower waits for an answer before it asks another. */
+  groupLoanWaitMs: 2 * second,
+  /** Loans of one member that are not settled; each has at most `groupConcurrencyMax` records. More: no answer. */
+  groupLoansMax: 1_000,
+  /** A member with records that nobody asks for says so at most so often, apart from its beats. */
+  groupStockMs: 50,
+  /** Records of one member whose time has not come, kept in memory, some 300 B each. More: what follows them in the log waits as well. */
+  queueDelayedMax: 100_000,
+  /** The most urgent priority; the least urgent is 0, as with JMS, and so is the default. */
+  queuePriorityMax: 9,
+  queuePriority: 4,
+  /** One record in so many is the one that waits longest, whatever its priority (guess). */
+  queueFairEvery: 10,
   /** Open records of a group of which it is remembered how often they were handed out. More: the oldest count anew. */
   groupAttemptsMax: 20_000,
   /** Records in one notice of work. More goes into the next. */

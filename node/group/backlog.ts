@@ -7,9 +7,12 @@
  * 1. Of one lane at most one record is taken or out, and always the oldest: that is what keeps a key in order. Where order is not
  *    promised, every record is a lane of its own.
  * 2. A record is here once. Its place in the log is kept, not its bytes.
- * 3. What is done with a record that is out counts only under the delivery it belongs to: `attempt` and `term` are its proof.
+ * 3. One that shall not be handed out yet waits for its time, and keeps what follows it in its lane waiting.
+ * 4. What is done with a record that is out counts only under the delivery it belongs to: `attempt` and `term` are its proof.
  */
+import { limits } from '../limits.ts'
 import type { FeedId } from '../types.ts'
+import { Ready } from './ready.ts'
 
 export interface Entry {
   readonly slot: number
@@ -20,6 +23,12 @@ export interface Entry {
   /** In the arrival log. */
   readonly offset: number
   readonly lane: string
+  /** Not to be handed out before. Default at once. */
+  readonly notBefore?: number
+  /** From 0 to `limits.queuePriorityMax`. Default `limits.queuePriority`. */
+  readonly priority?: number
+  /** Not to be handed out from then on. Default never. */
+  readonly expires?: number
 }
 
 /** A record that is taken or out. */
@@ -32,6 +41,8 @@ interface Waiting extends Entry {
   state: 'waiting' | 'taken' | 'out'
   attempt: number
   term: number
+  /** Nobody has had it, and its time has not come. */
+  delayed: boolean
   /** Waiting: not to be handed out before. Out: to be acknowledged until. */
   at: number
 }
@@ -39,17 +50,31 @@ interface Waiting extends Entry {
 export class Backlog {
   readonly #records = new Map<string, Waiting>()
   readonly #lanes = new Map<string, Waiting[]>()
-  /** Lanes whose oldest record may be handed out, those that came first in front. */
-  readonly #ready = new Set<string>()
-  /** Those among them that came with a slot that was taken over, and waited long enough: they go first. */
-  readonly #overdue = new Set<string>()
+  readonly #ready = new Ready()
   #newest = -1
   /** Records with a time: refused for a while, or out. */
   readonly #timed = new Set<Waiting>()
   readonly #busy = new Map<number, number>()
+  #out = 0
+  #delayed = 0
 
+  /** Records whose time has come. */
   get size(): number {
-    return this.#records.size
+    return this.#records.size - this.#delayed
+  }
+
+  /** Lanes that wait to be handed out. */
+  get ready(): number {
+    return this.#ready.size
+  }
+
+  get delayed(): number {
+    return this.#delayed
+  }
+
+  /** Records that an application has. */
+  get out(): number {
+    return this.#out
   }
 
   has(feed: FeedId, index: number): boolean {
@@ -68,13 +93,17 @@ export class Backlog {
   add(entry: Entry): void {
     const id = idOf(entry)
     if (this.#records.has(id)) return
-    const waiting: Waiting = { ...entry, state: 'waiting', attempt: 0, term: 0, at: 0 }
+    const { notBefore: at = 0 } = entry
+    const waiting: Waiting = { ...entry, state: 'waiting', attempt: 0, term: 0, delayed: at > 0, at }
     this.#records.set(id, waiting)
+    if (at > 0) {
+      this.#delayed++
+      this.#timed.add(waiting)
+    }
     const lane = this.#lanes.get(entry.lane)
     if (lane === undefined) {
       this.#lanes.set(entry.lane, [waiting])
-      if (entry.offset < this.#newest) this.#overdue.add(entry.lane)
-      else this.#ready.add(entry.lane)
+      if (at === 0) this.#setReady(waiting, entry.offset < this.#newest)
     } else lane.push(waiting)
     this.#newest = Math.max(this.#newest, entry.offset)
   }
@@ -86,19 +115,18 @@ export class Backlog {
     attempts: (feed: FeedId, index: number) => number,
   ): Delivery[] {
     const taken: Delivery[] = []
-    for (const lanes of [this.#overdue, this.#ready]) {
-      for (const lane of lanes) {
-        if (taken.length >= most) return taken
-        const [oldest] = this.#lanes.get(lane) ?? []
-        const term = oldest && termOf(oldest.slot)
-        // A slot that is being handed over: its records go with it.
-        if (oldest === undefined || term === undefined) continue
-        lanes.delete(lane)
-        oldest.state = 'taken'
-        oldest.attempt = attempts(oldest.feed, oldest.index) + 1
-        oldest.term = term
-        taken.push({ ...oldest })
-      }
+    if (most < 1) return taken
+    for (const lane of this.#ready.inOrder()) {
+      const [oldest] = this.#lanes.get(lane) ?? []
+      const term = oldest && termOf(oldest.slot)
+      // A slot that is being handed over: its records go with it.
+      if (oldest === undefined || term === undefined) continue
+      this.#ready.take(lane)
+      oldest.state = 'taken'
+      oldest.attempt = attempts(oldest.feed, oldest.index) + 1
+      oldest.term = term
+      taken.push({ ...oldest })
+      if (taken.length >= most) break
     }
     return taken
   }
@@ -110,6 +138,7 @@ export class Backlog {
     waiting.state = 'out'
     waiting.at = until
     this.#busy.set(waiting.slot, (this.#busy.get(waiting.slot) ?? 0) + 1)
+    this.#out++
     this.#timed.add(waiting)
     return true
   }
@@ -140,10 +169,12 @@ export class Backlog {
     this.#remove(waiting)
     const lane = this.#lanes.get(waiting.lane)
     if (lane === undefined) return
-    lane.splice(lane.indexOf(waiting), 1)
-    if (lane.length === 0) {
-      this.#forget(waiting.lane)
-    } else if (lane[0]?.state === 'waiting' && lane[0].at === 0) this.#ready.add(waiting.lane)
+    const at = lane.indexOf(waiting)
+    lane.splice(at, 1)
+    if (lane.length === 0) this.#forget(waiting.lane)
+    if (lane[0] === undefined || at > 0) return
+    this.#ready.delete(waiting.lane)
+    if (lane[0].state === 'waiting' && lane[0].at === 0) this.#setReady(lane[0])
   }
 
   /** The slot is not ours any more. */
@@ -183,26 +214,33 @@ export class Backlog {
     if (waiting.state === 'out') this.#free(waiting.slot)
     waiting.state = 'waiting'
     waiting.at = at
+    if (waiting.delayed) this.#delayed--
+    waiting.delayed = false
     if (at > 0) this.#timed.add(waiting)
     else {
       this.#timed.delete(waiting)
-      this.#ready.add(waiting.lane)
+      if (this.#lanes.get(waiting.lane)?.[0] === waiting) this.#setReady(waiting)
     }
+  }
+
+  #setReady({ lane, priority = limits.queuePriority }: Entry, overdue = false): void {
+    this.#ready.add(lane, priority, overdue)
   }
 
   #remove(waiting: Waiting): void {
     this.#records.delete(idOf(waiting))
     this.#timed.delete(waiting)
+    if (waiting.delayed) this.#delayed--
     if (waiting.state === 'out') this.#free(waiting.slot)
   }
 
   #forget(lane: string): void {
     this.#lanes.delete(lane)
     this.#ready.delete(lane)
-    this.#overdue.delete(lane)
   }
 
   #free(slot: number): void {
+    this.#out--
     const left = (this.#busy.get(slot) ?? 0) - 1
     if (left > 0) this.#busy.set(slot, left)
     else this.#busy.delete(slot)

@@ -2,7 +2,7 @@
 import { isError } from '../errors.ts'
 import type { OutgoingBytes } from '../topic/publisher.ts'
 import type { Topics } from '../topic/topics.ts'
-import type { DeadReason, TopicName } from '../types.ts'
+import type { DeadReason, Headers, TopicName } from '../types.ts'
 import { parseTopic } from '../wire/topic.ts'
 import type { Loaded } from './desk.ts'
 
@@ -18,18 +18,35 @@ export interface Burial {
   now: number
 }
 
+export const deadHeaders = {
+  reason: 'grapevine-dead-reason',
+  group: 'grapevine-dead-group',
+  topic: 'grapevine-dead-topic',
+  feed: 'grapevine-dead-feed',
+  index: 'grapevine-dead-index',
+  publisher: 'grapevine-dead-publisher',
+  time: 'grapevine-dead-time',
+  attempts: 'grapevine-dead-attempts',
+} as const
+
+/** The headers of a dead letter as they were before it became one. */
+export function livingHeaders(headers: Headers): Headers {
+  const ours = new Set<string>(Object.values(deadHeaders))
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !ours.has(name)))
+}
+
 /** Resolves when the dead letter is on disk, and on another peer's where there is one. Rejects as `publish` does. */
 export async function bury({ head, records, at, delivery }: Loaded, burial: Burial): Promise<void> {
   const key = records.key(at)
   const about = {
-    'grapevine-dead-reason': burial.reason,
-    'grapevine-dead-group': burial.group,
-    'grapevine-dead-topic': burial.topic,
-    'grapevine-dead-feed': delivery.feed,
-    'grapevine-dead-index': String(delivery.index),
-    'grapevine-dead-publisher': head.author,
-    'grapevine-dead-time': String(head.head.time + records.timeDelta(at)),
-    'grapevine-dead-attempts': String(burial.attempts),
+    [deadHeaders.reason]: burial.reason,
+    [deadHeaders.group]: burial.group,
+    [deadHeaders.topic]: burial.topic,
+    [deadHeaders.feed]: delivery.feed,
+    [deadHeaders.index]: String(delivery.index),
+    [deadHeaders.publisher]: head.author,
+    [deadHeaders.time]: String(head.head.time + records.timeDelta(at)),
+    [deadHeaders.attempts]: String(burial.attempts),
   }
   const record: OutgoingBytes = { value: records.value(at), time: burial.now, ...(key !== undefined && { key }) }
   try {

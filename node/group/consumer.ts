@@ -3,15 +3,15 @@ import { GrapevineError, isError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Codec } from '../topic/codec.ts'
 import { DeliveredMessage } from '../topic/message.ts'
-import type { ConsumeOptions, GroupRecord } from '../types.ts'
+import type { ConsumeOptions, QueueRecord } from '../types.ts'
 import type { Delivery } from './backlog.ts'
-import type { Desk, Loaded } from './desk.ts'
+import type { Desk, Loaded, Settler } from './desk.ts'
 import type { Member } from './member.ts'
 import type { Seat } from './seats.ts'
 
-type Result<T> = IteratorResult<GroupRecord<T>, undefined>
+type Result<T> = IteratorResult<QueueRecord<T>, undefined>
 
-export class Consumer<T> implements AsyncIterable<GroupRecord<T>>, AsyncIterator<GroupRecord<T>>, Seat {
+export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator<QueueRecord<T>>, Seat {
   readonly concurrency: number
   readonly #member: Member
   readonly #codec: Codec
@@ -116,38 +116,39 @@ export class Consumer<T> implements AsyncIterable<GroupRecord<T>>, AsyncIterator
     }
   }
 
-  #nextRecord(): GroupRecord<T> | undefined {
+  #nextRecord(): QueueRecord<T> | undefined {
     const desk = this.#desk
     if (desk === undefined) return undefined
     for (let loaded = this.#ready.shift(); loaded !== undefined; loaded = this.#ready.shift()) {
-      const value = this.#decode(loaded)
+      const value = decode(this.#codec, loaded)
       if (value === undefined) void desk.refuse(loaded)
-      else if (desk.handOut(loaded.delivery)) return new HandedOut<T>(desk, loaded, this.#codec, value.value)
+      else if (desk.handOut(loaded.delivery)) return new HandedOut<T>(desk, loaded, this.#codec, value.value as T)
     }
     return undefined
   }
+}
 
-  #decode({ records, at }: Loaded): { value: T } | undefined {
-    try {
-      return { value: this.#codec.decode(records.value(at)) as T }
-    } catch (error) {
-      if (isError(error, 'CodecFailed')) return undefined
-      throw error
-    }
+/** Undefined where the bytes are not what the codec says. */
+export function decode(codec: Codec, { records, at }: Loaded): { value: unknown } | undefined {
+  try {
+    return { value: codec.decode(records.value(at)) }
+  } catch (error) {
+    if (isError(error, 'CodecFailed')) return undefined
+    throw error
   }
 }
 
-class HandedOut<T> extends DeliveredMessage<T> implements GroupRecord<T> {
+export class HandedOut<T> extends DeliveredMessage<T> implements QueueRecord<T> {
   readonly attempt: number
   readonly fencingToken: number
-  readonly #desk: Desk
+  readonly #settler: Settler
   readonly #delivery: Delivery
   readonly #value: T
   #settled = false
 
-  constructor(desk: Desk, { delivery, head, records, at }: Loaded, codec: Codec, value: T) {
+  constructor(settler: Settler, { delivery, head, records, at }: Loaded, codec: Codec, value: T) {
     super({ head, records, offset: delivery.offset - at, codec, ack: () => this.#ack() }, at)
-    this.#desk = desk
+    this.#settler = settler
     this.#delivery = delivery
     this.#value = value
     this.attempt = delivery.attempt
@@ -160,17 +161,21 @@ class HandedOut<T> extends DeliveredMessage<T> implements GroupRecord<T> {
 
   async nack({ delayMs = 0 }: { delayMs?: number } = {}): Promise<void> {
     if (!(delayMs >= 0 && delayMs <= limits.groupExtendMsMax)) throw outside('delayMs', delayMs, 0)
-    this.#desk.nack(this.#delivery, this.#settled, delayMs)
+    this.#settler.nack(this.#delivery, this.#settled, delayMs)
     this.#settled = true
+  }
+
+  release(): Promise<void> {
+    return this.nack()
   }
 
   async extend(ms: number): Promise<void> {
     if (!(ms >= 1 && ms <= limits.groupExtendMsMax)) throw outside('ms', ms, 1)
-    this.#desk.extend(this.#delivery, this.#settled, ms)
+    this.#settler.extend(this.#delivery, this.#settled, ms)
   }
 
   async #ack(): Promise<void> {
-    const told = this.#desk.ack(this.#delivery, this.#settled)
+    const told = this.#settler.ack(this.#delivery, this.#settled)
     this.#settled = true
     await told
   }

@@ -35,6 +35,15 @@ export interface Taker {
   onGone(delivery: Delivery): void
 }
 
+/** Where a consumer settles what it was given. Each throws, or rejects, with `LeaseLost`. */
+export interface Settler {
+  ack(delivery: Delivery, isSettled: boolean): Promise<void>
+  nack(delivery: Delivery, isSettled: boolean, delayMs: number): void
+  extend(delivery: Delivery, isSettled: boolean, ms: number): void
+  /** It cannot be decoded: a dead letter. */
+  refuse(loaded: Loaded): Promise<void>
+}
+
 export interface DeskOptions {
   group: string
   log: TopicLog
@@ -42,7 +51,8 @@ export interface DeskOptions {
   backlog: Backlog
   progress: Progress
   work: Work
-  leaseMs: number
+  /** How long a consumer has for a record. */
+  visibilityMs: number
   maxReceives: number
   termOf(slot: number): number | undefined
   ackTermOf(slot: number): number | undefined
@@ -51,9 +61,11 @@ export interface DeskOptions {
   /** The backlog has room again. */
   onRoom(): void
   onIdle(): void
+  /** Everybody here got what there is for it. */
+  onServed(): void
 }
 
-export class Desk {
+export class Desk implements Settler {
   readonly #options: DeskOptions
   /** With how many records each has. */
   readonly #takers = new Map<Taker, number>()
@@ -81,9 +93,21 @@ export class Desk {
     this.serve()
   }
 
+  /** Records that are on their way to it or with it. */
+  givenTo(taker: Taker): number {
+    return this.#takers.get(taker) ?? 0
+  }
+
   close(): void {
     this.#closed = true
     this.#timer?.timer.cancel()
+  }
+
+  /** Records were read: some at once, some for later. */
+  onAdded(): void {
+    const next = this.#options.backlog.nextAt()
+    if (next !== undefined) this.#wakeAt(next)
+    this.serve()
   }
 
   /** Gives takers what they have room for. */
@@ -101,12 +125,13 @@ export class Desk {
         this.#takers.set(taker, has + taken.length)
         void this.#give(taker, taken)
       }
+      this.#options.onServed()
     })
   }
 
-  /** The application gets it now: its time begins. False when it is not its to have any more. */
-  handOut(delivery: Delivery): boolean {
-    const until = this.#options.clock.now() + this.#options.leaseMs
+  /** The application gets it now: its time begins, with `graceMs` more. False when it is not its to have any more. */
+  handOut(delivery: Delivery, graceMs = 0): boolean {
+    const until = this.#options.clock.now() + this.#options.visibilityMs + graceMs
     if (this.#options.termOf(delivery.slot) !== delivery.term || !this.#options.backlog.handOut(delivery, until)) {
       this.#goBack(delivery)
       return false
@@ -125,11 +150,20 @@ export class Desk {
     this.#goBack(delivery, delayMs)
   }
 
+  /** As `nack`, where it is still given to somebody. */
+  giveBack(delivery: Delivery, delayMs: number): void {
+    this.#goBack(delivery, delayMs)
+  }
+
   extend(delivery: Delivery, isSettled: boolean, ms: number): void {
     this.#refuseLost(delivery, isSettled)
+    this.lengthen(delivery, ms)
+  }
+
+  /** As `extend`, where it is still given to somebody. */
+  lengthen(delivery: Delivery, ms: number): void {
     const until = this.#options.clock.now() + ms
-    this.#options.backlog.extend(delivery, until)
-    this.#wakeAt(until)
+    if (this.#options.backlog.extend(delivery, until)) this.#wakeAt(until)
   }
 
   /** The slot went to somebody else. */
@@ -165,7 +199,7 @@ export class Desk {
       const { slot, feed, index } = delivery
       // Heard of while it waited here.
       if (this.#options.progress.isDone(slot, feed, index)) this.onDone(feed, index)
-      else if (one === 'gone') void this.#finish(delivery).catch(() => undefined)
+      else if (one === 'gone' || this.#isExpired(delivery)) void this.#finish(delivery).catch(() => undefined)
       else if (one === undefined) this.#goBack(delivery, limits.groupRetryMs)
       else if (delivery.attempt > this.#options.maxReceives) void this.#bury(one, 'max-receives', delivery.attempt - 1)
       else loaded.push(one)
@@ -182,6 +216,10 @@ export class Desk {
       else if (this.#given.get(idOf(one.delivery))?.delivery === one.delivery)
         taker.push(one, this.#options.clock.now())
     }
+  }
+
+  #isExpired({ expires = Number.POSITIVE_INFINITY }: Delivery): boolean {
+    return expires <= this.#options.clock.now()
   }
 
   /** `gone`: retention has removed it. Undefined where it is damaged now. */
@@ -222,10 +260,10 @@ export class Desk {
     throw this.#lost(delivery, isSettled ? 'settled' : isOurs ? 'expired' : 'taken')
   }
 
-  #lost(delivery: Delivery, reason: keyof typeof sentences): GrapevineError<'LeaseLost'> {
+  #lost(delivery: Delivery, reason: keyof typeof lostBecause): GrapevineError<'LeaseLost'> {
     const { holderOf, group } = this.#options
     const record = idOf(delivery)
-    const sentence = `record ${record} of group ${group} ${sentences[reason]}`
+    const sentence = `record ${record} of group ${group} ${lostBecause[reason]}`
     return new GrapevineError('LeaseLost', sentence, { group, record, reason, holder: holderOf(delivery.slot) })
   }
 
@@ -257,7 +295,7 @@ export class Desk {
   #wakeAt(at: number): void {
     if (this.#closed || (this.#timer !== undefined && this.#timer.at <= at)) return
     this.#timer?.timer.cancel()
-    const ms = Math.max(0, at - this.#options.clock.now())
+    const ms = Math.max(limits.groupWakeMs, at - this.#options.clock.now())
     this.#timer = { at, timer: this.#options.clock.after(ms, () => this.#onTime()) }
   }
 
@@ -271,7 +309,8 @@ export class Desk {
   }
 }
 
-const sentences = {
+/** Why a delivery is worth nothing any more. */
+export const lostBecause = {
   settled: 'was settled before: each delivery is acknowledged or refused once',
   expired:
     'was not acknowledged in time and is handed out again: extend it in time, or open the group with a longer `leaseMs`',

@@ -29,8 +29,8 @@ import type { Codec } from '../topic/codec.ts'
 import type { ConsumeOptions, Group, GroupEvent, GroupOptions, GroupRecord, GroupStatus, TopicName } from '../types.ts'
 import { parseTopic } from '../wire/topic.ts'
 import { Consumer } from './consumer.ts'
-import { Member, type MemberParts } from './member.ts'
-import { checkGroupOptions, conflictOf } from './settings.ts'
+import { Member, type MemberOptions, type MemberParts } from './member.ts'
+import { type CheckedGroupOptions, checkGroupOptions, conflictOf } from './settings.ts'
 
 export class Groups {
   readonly #parts: MemberParts
@@ -42,16 +42,20 @@ export class Groups {
 
   /** The group of this name; the same member for all who ask. Throws `InvalidOption`, `InvalidTopic`, `GroupConflict`. */
   group(topic: TopicName, name: string, options: GroupOptions, codec: Codec): Group<unknown> {
-    const checked = checkGroupOptions(topic, name, options)
-    const control = controlTopicOf(topic, name)
+    return new PublicGroup(topic, name, this.member(topic, name, checkGroupOptions(topic, name, options)), codec)
+  }
+
+  /** This peer's part in a group; `sort` is a queue's. Throws `GroupConflict`. */
+  member(topic: TopicName, group: string, checked: CheckedGroupOptions, sort?: MemberOptions['sort']): Member {
+    const control = controlTopicOf(topic, group)
     const known = this.#members.get(control)
-    const conflict = known && conflictOf({ topic, group: name }, checked.settings, known.options.settings)
+    const conflict = known && conflictOf({ topic, group }, checked.settings, known.options.settings)
     if (conflict !== undefined) throw conflict
     // Where it turned out to be set up otherwise, whoever asks again may ask for it as it is.
     const onFailed = () => this.#members.delete(control)
-    const member = known ?? new Member(this.#parts, { ...checked, topic, group: name, control, onFailed })
+    const member = known ?? new Member(this.#parts, { ...checked, topic, group, control, sort, onFailed })
     this.#members.set(control, member)
-    return new PublicGroup(topic, name, member, codec)
+    return member
   }
 
   async drain(): Promise<void> {

@@ -61,10 +61,9 @@ export class Ledger {
     if (other !== undefined) this.#options.onTwice(`${feed}/${index}`, [other, by])
   }
 
-  /** All that is known, in as many notices as it takes: what came before them may go. */
-  *sums(roster: Roster): Iterable<Notice> {
+  /** All that is known of these feeds (default of all), in as many notices as it takes: what came before them may go. */
+  *sums(roster: Roster, feeds: readonly FeedId[] = this.progress.feeds()): Iterable<Notice> {
     if (this.#opened === undefined) return
-    const feeds = this.progress.feeds()
     for (let at = 0; at === 0 || at < feeds.length; at += limits.groupSumFeeds) {
       const progress = this.progress.state(feeds.slice(at, at + limits.groupSumFeeds))
       yield { type: 'sum', opened: this.#opened, terms: roster.terms(), progress, voters: roster.voters }

@@ -8,26 +8,40 @@
 import { GrapevineError } from '../errors.ts'
 import { EventStream } from '../events.ts'
 import { limits } from '../limits.ts'
-import type { Clock } from '../ports.ts'
-import type { TopicLog } from '../store/topic-log.ts'
+import type { Clock, Random, Timer } from '../ports.ts'
+import type { StoredBatch, TopicLog } from '../store/topic-log.ts'
 import type { Sync } from '../sync/sync.ts'
 import type { Carrier } from '../topic/carrier.ts'
 import type { Topics } from '../topic/topics.ts'
 import type { GroupEvent, GroupStatus, PeerId, TopicName } from '../types.ts'
 import { Backlog } from './backlog.ts'
 import { Board } from './board.ts'
+import { Borrowing } from './borrowing.ts'
 import { bury } from './bury.ts'
-import { Desk } from './desk.ts'
+import { Desk, type DeskOptions, type Loaded, type Settler } from './desk.ts'
 import { Ledger, type Opened, startOf } from './ledger.ts'
+import { Lending } from './lending.ts'
 import { Majority } from './majority.ts'
 import type { Notice } from './notice.ts'
 import { Pulse } from './pulse.ts'
-import { Reader } from './reader.ts'
+import { Reader, type ReaderOptions } from './reader.ts'
 import { beatMsOf, Roster, type RosterEffect } from './roster.ts'
 import { type Seat, Seats } from './seats.ts'
 import { type CheckedGroupOptions, conflictOf } from './settings.ts'
 import { Slots } from './slots.ts'
 import { Work } from './work.ts'
+
+/** How often it is looked whether all slots have a holder yet. */
+const settleMs = 50
+
+export interface Counts {
+  /** Records that consumers have. */
+  out: number
+  /** Their time has not come. */
+  delayed: number
+  /** Nobody there has asked for them. */
+  ready: number
+}
 
 export interface MemberParts {
   me: PeerId
@@ -35,6 +49,7 @@ export interface MemberParts {
   carrier: Carrier
   sync: Sync
   clock: Clock
+  random: Random
   onMisbehaved(peer: PeerId, reason: string): void
 }
 
@@ -42,6 +57,8 @@ export interface MemberOptions extends CheckedGroupOptions {
   topic: TopicName
   group: string
   control: TopicName
+  /** Of a queue, what each record's sender asked for. */
+  sort: ReaderOptions['sort']
   /** It exists with other settings: this member is of no use any more. */
   onFailed(): void
 }
@@ -58,10 +75,15 @@ export class Member {
   readonly #majority: Majority | undefined
   readonly #seats = new Seats()
   readonly #carried: TopicName[] = []
+  /** What others last said of the records they hold. */
+  readonly #counts = new Map<PeerId, Counts>()
   #openedAt = 0
   #opening: Promise<void> | undefined
   #reader: Reader | undefined
   #desk: Desk | undefined
+  #lending: Lending | undefined
+  #borrowing: Borrowing | undefined
+  #stock: Timer | undefined
   #leaveBy = Number.POSITIVE_INFINITY
   /** Why it is of no use any more. */
   #failure: unknown
@@ -151,6 +173,69 @@ export class Member {
     return { topic, name: group, settings, members, slots, lag, deliveredTwice: this.#ledger.deliveredTwice }
   }
 
+  /** Of all members, as of their last beats. */
+  counts(): Counts {
+    const { me, clock } = this.#parts
+    const { out, delayed, ready } = this.#backlog
+    const sum = { out, delayed, ready }
+    const live = this.#roster.active(clock.now())
+    for (const [peer, theirs] of this.#counts) {
+      if (!live.includes(peer)) this.#counts.delete(peer)
+      else if (peer !== me) {
+        sum.out += theirs.out
+        sum.delayed += theirs.delayed
+        sum.ready += theirs.ready
+      }
+    }
+    return sum
+  }
+
+  /** Everything that is here now counts as done, for all members. Resolves when that is told, with how many records it were. */
+  async purge(): Promise<number> {
+    const { lag } = await this.status()
+    const feeds = this.#reader?.endAll() ?? []
+    for (const sum of this.#ledger.sums(this.#roster, feeds)) await this.#board.tell(sum)
+    return lag
+  }
+
+  /** Borrows at most so many records from a member that has some to spare; undefined where nobody has. Settled at `borrowed`. */
+  borrow(max: number): Promise<Loaded[]> | undefined {
+    const { me, clock, random } = this.#parts
+    const live = this.#roster.active(clock.now())
+    const rich = [...this.#counts].filter(([peer, { ready }]) => ready > 0 && peer !== me && live.includes(peer))
+    const [peer, counts] = rich[Math.floor(random.float() * rich.length)] ?? []
+    if (peer === undefined || counts === undefined) return undefined
+    // What we ask for is no more to be had; its next word says what is left.
+    counts.ready = Math.max(0, counts.ready - max)
+    return this.#borrowing?.ask(peer, max)
+  }
+
+  get borrowed(): Settler | undefined {
+    return this.#borrowing
+  }
+
+  get isReading(): boolean {
+    return this.#reader?.isReading === true
+  }
+
+  /** Batches with records that are not done, and which of their records these are. Rejects as `open`. */
+  async *openRecords(): AsyncGenerator<{ at: StoredBatch; open: number[] }> {
+    await this.open()
+    if (this.#reader !== undefined) yield* this.#reader.open()
+  }
+
+  /** Resolves when every slot has a holder, or has had none for two leases. */
+  async settled(): Promise<void> {
+    const { clock } = this.#parts
+    const end = clock.now() + 2 * this.options.settings.leaseMs
+    const isHeld = () => this.#roster.terms().every((_, slot) => this.#roster.holderOf(slot) !== undefined)
+    while (!this.#closed && !isHeld() && clock.now() < end) {
+      await new Promise<void>((resolve) => {
+        clock.after(settleMs, resolve)
+      })
+    }
+  }
+
   /** At once: what is not settled is handed out by others. */
   async close(): Promise<void> {
     this.#closed = true
@@ -158,6 +243,7 @@ export class Member {
     this.#pulse.stop()
     this.#reader?.close()
     this.#desk?.close()
+    this.#stock?.cancel()
     this.#majority?.close()
     this.events.close()
     await this.#board.close()
@@ -202,7 +288,7 @@ export class Member {
   #begin(log: TopicLog): void {
     const { clock, me, topics } = this.#parts
     const { topic, group, settings } = this.options
-    const { type, leaseMs, maxReceives, deadLetter } = settings
+    const { type, visibilityMs, maxReceives, deadLetter } = settings
     const roster = this.#roster
     const backlog = this.#backlog
     const { progress } = this.#ledger
@@ -210,6 +296,11 @@ export class Member {
       for (const [, feed, , to] of notice.acks) this.#ledger.had(feed, to - 1, me)
       return this.#majority === undefined ? this.#board.tell(notice) : this.#majority.tell(notice)
     })
+    const buryIt: DeskOptions['bury'] = async (dead, reason, attempts) => {
+      const { feed, index } = dead.delivery
+      await bury(dead, { topics, to: deadLetter, group, topic, reason, attempts, now: clock.now() })
+      this.events.emit({ type: 'dead-letter', id: `${feed}/${index}`, reason, time: clock.now() })
+    }
     this.#openedAt = clock.now()
     this.#desk = new Desk({
       group,
@@ -218,19 +309,21 @@ export class Member {
       backlog,
       progress,
       work,
-      leaseMs,
+      visibilityMs,
       maxReceives,
       termOf: (slot) => roster.termOf(slot, clock.now()),
       ackTermOf: (slot) => roster.ackTermOf(slot, clock.now()),
       holderOf: (slot) => roster.holderOf(slot),
-      bury: async (dead, reason, attempts) => {
-        const { feed, index } = dead.delivery
-        await bury(dead, { topics, to: deadLetter, group, topic, reason, attempts, now: clock.now() })
-        this.events.emit({ type: 'dead-letter', id: `${feed}/${index}`, reason, time: clock.now() })
-      },
+      bury: buryIt,
       onRoom: () => this.#reader?.read(),
       onIdle: () => this.#onIdle(),
+      onServed: () => this.#tellStock(),
     })
+    const tell = (notice: Notice) => this.#board.note(notice)
+    this.#lending = new Lending({ desk: this.#desk, visibilityMs, tell })
+    const holds = (peer: PeerId, slot: number, term: number) =>
+      roster.holderOf(slot) === peer && roster.terms()[slot] === term
+    this.#borrowing = new Borrowing({ me, group, log, clock, work, tell, holds, bury: buryIt })
     this.#reader = new Reader({
       log,
       slots: new Slots(type),
@@ -239,25 +332,42 @@ export class Member {
       byKey: type === 'key-shared',
       start: () => this.#ledger.start,
       isOurs: (slot) => roster.isHeld(slot),
-      onAdded: () => this.#desk?.serve(),
+      sort: this.options.sort,
+      heldUntil: (feed, index) => this.#borrowing?.heldUntil(feed, index),
+      onAdded: () => this.#desk?.onAdded(),
     })
   }
 
   #onNotice(notice: Notice, by: PeerId, time: number): void {
     const now = this.#parts.clock.now()
+    const isOld = time < now - limits.clockAheadMsMax - this.options.settings.leaseMs
     switch (notice.type) {
       case 'open':
         this.#onOpening({ ...notice, by })
         break
       case 'beat': {
-        const expired = time < now - limits.clockAheadMsMax - this.options.settings.leaseMs
-        this.#apply(this.#roster.onBeat(by, notice, now, expired))
+        this.#apply(this.#roster.onBeat(by, notice, now, isOld))
         this.#majority?.look()
-        if (this.options.settings.type === 'exclusive' && !expired) this.#refuseSecond(by)
+        if (!isOld) this.#onCounts(by, notice)
+        if (this.options.settings.type === 'exclusive' && !isOld) this.#refuseSecond(by)
         break
       }
       case 'work':
         this.#ledger.onWork(notice, by)
+        break
+      case 'stock':
+        this.#counts.set(by, { out: 0, delayed: 0, ...this.#counts.get(by), ready: notice.ready })
+        this.#seats.offer()
+        break
+      case 'ask':
+        if (notice.to === this.#parts.me && by !== notice.to) this.#lending?.onAsk(by, notice.id, notice.max)
+        break
+      case 'lend':
+        if (by !== this.#parts.me && !isOld) this.#borrowing?.onLend(by, notice)
+        break
+      case 'return':
+        if (notice.to === this.#parts.me) this.#lending?.onReturn(by, notice)
+        else if (!isOld) this.#borrowing?.onReturn(notice)
         break
       case 'sum':
         this.#onOpening(notice.opened)
@@ -268,6 +378,11 @@ export class Member {
       default:
         notice satisfies never
     }
+  }
+
+  #onCounts(by: PeerId, { counts: [out, delayed] = [0, 0], ready = 0 }: Extract<Notice, { type: 'beat' }>): void {
+    this.#counts.set(by, { out, delayed, ready })
+    if (ready > 0) this.#seats.offer()
   }
 
   #onOpening(opened: Opened): void {
@@ -304,7 +419,8 @@ export class Member {
     const { beat, effects } = this.#roster.tick(now, (slot) => this.#backlog.isBusy(slot))
     this.#apply(effects)
     // A beat that cannot be written renews nothing: the lease runs out.
-    this.#board.note({ type: 'beat', ...beat }).then(
+    const counts: [number, number] = [this.#backlog.out, this.#backlog.delayed]
+    this.#board.note({ type: 'beat', ...beat, counts, ready: this.#backlog.ready }).then(
       () => this.#onBeatWritten(beat.n),
       () => undefined,
     )
@@ -345,6 +461,15 @@ export class Member {
       } else this.events.emit({ type: effect.type, peer: effect.peer, time })
     }
     if (granted) this.#reader?.restart()
+  }
+
+  /** Of a queue: whoever has nothing to do hears that there is something here. */
+  #tellStock(): void {
+    if (this.options.sort === undefined || this.#backlog.ready === 0 || this.#stock !== undefined) return
+    this.#board.note({ type: 'stock', ready: this.#backlog.ready }).catch(() => undefined)
+    this.#stock = this.#parts.clock.after(limits.groupStockMs, () => {
+      this.#stock = undefined
+    })
   }
 
   /** Nothing is on its way any more: whoever leaves need not wait for the next beat. */

@@ -2,7 +2,7 @@
  * What members tell each other on the control topic: JSON, one record each, checked on arrival. What does not pass is not taken at all.
  *
  * `open`: how the group is set up and where it begins; the earliest counts. `beat`: I am here, and hold or claim these slots. `work`:
- * records handed out and acknowledged. `sum`: everything known, so that older notices can go.
+ * records handed out and acknowledged. `stock`, `ask`, `lend`, `return`: how members of a queue lend each other records. `sum`: everything known, so that older notices can go.
  */
 import { z } from 'zod'
 import { limits } from '../limits.ts'
@@ -27,6 +27,7 @@ const slotTerms = z.array(z.tuple([slot, count])).max(sharedSlots)
 const settings = z.object({
   type: z.enum(groupTypes),
   leaseMs: z.number().positive(),
+  visibilityMs: z.number().positive(),
   maxReceives: count,
   deadLetter: z.string().max(limits.topicBytesMax),
   quorum: z.boolean(),
@@ -46,6 +47,11 @@ const progress = z.object({
 })
 const voters = z.object({ epoch: count, peers: z.array(peer).max(limits.groupVotersMax) })
 
+/** [feed, index, how often it was handed out, term, ms] */
+const returned = z
+  .array(z.tuple([feed, count, count, count, z.number().min(0).max(limits.groupExtendMsMax)]))
+  .max(limits.groupConcurrencyMax)
+
 const notice = z.discriminatedUnion('type', [
   z.object({ type: z.literal('open'), ...opening.shape }),
   z.object({
@@ -55,6 +61,10 @@ const notice = z.discriminatedUnion('type', [
     leaving: z.boolean(),
     held: slotTerms,
     claims: slotTerms,
+    /** Records that its consumers have, and those whose time has not come. */
+    counts: z.tuple([count, count]).optional(),
+    /** Records that nobody here has asked for. */
+    ready: count.optional(),
     /** Only where the group asks for a quorum: up to which beat each voter was heard, and who the voters are. */
     heard: z.record(peer, count).optional(),
     voters: voters.optional(),
@@ -66,6 +76,17 @@ const notice = z.discriminatedUnion('type', [
     /** [slot, feed, from, to]: the record `to - 1`, and that the slot has none in between. */
     acks: z.array(z.tuple([slot, feed, count, count]).refine(([, , from, to]) => from < to)).max(limits.groupWorkMax),
   }),
+  z.object({ type: z.literal('stock'), ready: count }),
+  z.object({ type: z.literal('ask'), to: peer, id: count, max: count.min(1).max(limits.groupConcurrencyMax) }),
+  z.object({
+    type: z.literal('lend'),
+    to: peer,
+    id: count,
+    visibilityMs: z.number().positive().max(limits.groupExtendMsMax),
+    /** [slot, feed, number of the batch, index, where the record of this slot before ends, how often it was handed out now, term] */
+    records: z.array(z.tuple([slot, feed, count, count, count, count, count])).max(limits.groupConcurrencyMax),
+  }),
+  z.object({ type: z.literal('return'), to: peer, nacks: returned, extensions: returned }),
   z.object({
     type: z.literal('sum'),
     opened: opening.extend({ by: peer }),
@@ -75,7 +96,7 @@ const notice = z.discriminatedUnion('type', [
   }),
 ])
 
-const kinds = new Set<string>(['open', 'beat', 'work', 'sum'])
+const kinds = new Set<string>(notice.options.map((each) => each.shape.type.value))
 const kindOf = z.object({ type: z.string() })
 
 export type Notice = z.infer<typeof notice>

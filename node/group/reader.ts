@@ -12,10 +12,13 @@ import { recordsOf } from '../topic/message.ts'
 import type { FeedId } from '../types.ts'
 import type { Batch } from '../wire/head.ts'
 import type { RecordBatch } from '../wire/record.ts'
-import type { Backlog } from './backlog.ts'
+import type { Backlog, Entry } from './backlog.ts'
 import type { Start } from './notice.ts'
 import type { Progress } from './progress.ts'
 import type { Slots } from './slots.ts'
+
+/** What is asked for a record beyond its place: see `Entry`. */
+export type Sorting = Pick<Entry, 'notBefore' | 'priority' | 'expires'>
 
 export interface ReaderOptions {
   log: TopicLog
@@ -24,6 +27,10 @@ export interface ReaderOptions {
   backlog: Backlog
   /** Records of one key in one lane. */
   byKey: boolean
+  /** Of a queue, what its sender asked for. */
+  sort: ((records: RecordBatch, at: number) => Sorting) | undefined
+  /** Until when somebody has it who borrowed it from the slot's last holder. */
+  heldUntil(feed: FeedId, index: number): number | undefined
   /** Where the group begins. */
   start(): Start
   isOurs(slot: number): boolean
@@ -53,6 +60,17 @@ export class Reader {
     this.#low = options.log.startOffset
     this.#offset = this.#low
     this.#off = options.log.onChange(() => this.read())
+  }
+
+  /** Everything that is here now is done. Returns the feeds that have something. */
+  endAll(): FeedId[] {
+    const { log, progress } = this.#options
+    for (const [feed, { nextIndex }] of log.feeds) progress.doneBefore(feed, nextIndex)
+    return [...log.feeds.keys()]
+  }
+
+  get isReading(): boolean {
+    return this.#reading
   }
 
   /** There are new slots: what is open of them lies behind us. */
@@ -88,7 +106,7 @@ export class Reader {
       for (;;) {
         const at = await this.#options.log.at(this.#low)
         if (this.#closed || at === undefined || 'damaged' in at) return
-        if (this.#open(at.batch).some((lag) => lag > 0)) return
+        if (this.#openOf(at.batch).length > 0) return
         const { head } = at.batch
         // Behind a gap nothing can be said of the whole feed; that this batch is done is known slot by slot.
         if (this.#isContiguous(at.batch))
@@ -100,6 +118,18 @@ export class Reader {
     }
   }
 
+  /** Batches with records that are here and not done, and which of their records these are. */
+  async *open(): AsyncGenerator<{ at: StoredBatch; open: number[] }> {
+    for (let offset = this.#low; ; ) {
+      const at = await this.#options.log.at(offset)
+      if (at === undefined) return
+      offset = nextOffset(at)
+      if ('damaged' in at) continue
+      const open = this.#openOf(at.batch).map(({ i }) => i)
+      if (open.length > 0) yield { at, open }
+    }
+  }
+
   /** Records that are here and not done, by slot. */
   async lag(): Promise<number[]> {
     const lags = new Array<number>(this.#options.slots.count).fill(0)
@@ -108,14 +138,14 @@ export class Reader {
       if (at === undefined) return lags
       offset = nextOffset(at)
       if ('damaged' in at) continue
-      for (const [slot, lag] of this.#open(at.batch).entries()) lags[slot] = (lags[slot] ?? 0) + lag
+      for (const { slot } of this.#openOf(at.batch)) lags[slot] = (lags[slot] ?? 0) + 1
     }
   }
 
   async #readAll(): Promise<void> {
     while (this.#again && !this.#closed) {
       this.#again = false
-      while (this.#options.backlog.size < limits.groupBacklogMax) {
+      while (this.#hasRoom) {
         const from = this.#offset
         const at = await this.#options.log.at(from)
         if (at === undefined || 'damaged' in at || this.#closed) break
@@ -125,6 +155,11 @@ export class Reader {
         if (this.#take(at)) this.#options.onAdded()
       }
     }
+  }
+
+  get #hasRoom(): boolean {
+    const { backlog } = this.#options
+    return backlog.size < limits.groupBacklogMax && backlog.delayed < limits.queueDelayedMax
   }
 
   /** True where something was added. */
@@ -138,7 +173,8 @@ export class Reader {
       return false
     }
     const records = recordsOf(batch)
-    const before = backlog.size
+    const has = () => backlog.size + backlog.delayed
+    const before = has()
     for (let i = 0; i < (records?.count ?? 0); i++) {
       const index = head.firstIndex + i
       const key = records?.key(i)
@@ -147,9 +183,25 @@ export class Reader {
       scan.ends[slot] = index + 1
       if (!isOurs(slot) || progress.isDone(slot, feed, index) || !this.#isWanted(batch, records, i)) continue
       const lane = byKey && key !== undefined ? `k${key}` : `${feed}/${index}`
-      backlog.add({ slot, feed, index, from, offset: offset + i, lane })
+      backlog.add({
+        slot,
+        feed,
+        index,
+        from,
+        offset: offset + i,
+        lane,
+        ...(records && this.#sortingOf(feed, index, records, i)),
+      })
     }
-    return backlog.size > before
+    return has() > before
+  }
+
+  #sortingOf(feed: FeedId, index: number, records: RecordBatch, i: number): Sorting | undefined {
+    const { sort, heldUntil } = this.#options
+    if (sort === undefined) return undefined
+    const sorting = sort(records, i)
+    const until = heldUntil(feed, index)
+    return until === undefined ? sorting : { ...sorting, notBefore: Math.max(until, sorting.notBefore ?? 0) }
   }
 
   #scanOf(batch: Batch): FeedScan {
@@ -182,17 +234,16 @@ export class Reader {
     return since === 0 || skip[feed] !== undefined || head.time + (records?.timeDelta(i) ?? 0) >= since
   }
 
-  /** How many records of a batch are not done, by slot. */
-  #open(batch: Batch): number[] {
+  /** Which records of a batch are not done. */
+  #openOf(batch: Batch): { slot: number; i: number }[] {
     const { slots, progress } = this.#options
     const { feed, head } = batch.head
-    const open = new Array<number>(slots.count).fill(0)
+    const open: { slot: number; i: number }[] = []
     if (this.#isPast(batch) || head.firstIndex + head.count <= progress.doneBeforeOf(feed)) return open
     const records = recordsOf(batch)
     for (let i = 0; i < (records?.count ?? 0); i++) {
       const slot = slots.of(feed, head.firstIndex + i, records?.key(i))
-      if (progress.isDone(slot, feed, head.firstIndex + i) || !this.#isWanted(batch, records, i)) continue
-      open[slot] = (open[slot] ?? 0) + 1
+      if (!progress.isDone(slot, feed, head.firstIndex + i) && this.#isWanted(batch, records, i)) open.push({ slot, i })
     }
     return open
   }

@@ -8,6 +8,8 @@ export interface Seat extends Taker {
   /** Whether records have waited since then for it to ask. */
   isStalled(since: number): boolean
   takeBack(): Loaded[]
+  /** Others have records to spare. */
+  onOffer?(): void
 }
 
 export class Seats {
@@ -50,6 +52,10 @@ export class Seats {
   /** It asks. True where it had stopped to. */
   wake(seat: Seat): boolean {
     return this.#stalled.delete(seat)
+  }
+
+  offer(): void {
+    for (const seat of this.#all) seat.onOffer?.()
   }
 
   /** Each of them leaves by itself. */

@@ -126,6 +126,11 @@ export class SegmentLog implements TopicLog {
     return row === undefined ? undefined : this.#reader.head(row, feed, seq)
   }
 
+  offsetOf(feed: FeedId, seq: number): number | undefined {
+    const row = this.#arrival.feeds.get(feed)?.row(seq)
+    return row === undefined ? undefined : this.#arrival.rows.firstOffset(row)
+  }
+
   async at(offset: number): Promise<StoredBatch | Damage | undefined> {
     for (;;) {
       const { rows, regions } = this.#arrival

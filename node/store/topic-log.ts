@@ -75,6 +75,8 @@ export interface TopicLog {
   /** Rejects with `StorageFailed` when the disk cannot be read; a damaged batch is not there. */
   read(feed: FeedId, seq: number): Promise<Batch | undefined>
   head(feed: FeedId, seq: number): Promise<SignedHead | undefined>
+  /** Offset of the batch's first record, where it is here. */
+  offsetOf(feed: FeedId, seq: number): number | undefined
   /** The batch that holds this offset, or the next one where retention or lost damage left a gap; undefined at the end. */
   at(offset: number): Promise<StoredBatch | Damage | undefined>
   /** Offset of the first batch whose newest record may be at or after `time` (ms). */

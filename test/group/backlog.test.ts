@@ -144,4 +144,36 @@ test('whatever consumers do, each lane is in order, one at a time, and nothing i
   )
 })
 
+test('what waits for its time takes no room, keeps its lane waiting, and is ready then', () => {
+  const backlog = filled({ ...entry(0, 'k'), notBefore: 500 }, entry(1, 'k'), entry(2))
+  assert.equal([backlog.size, backlog.delayed, backlog.nextAt()], [2, 1, 500])
+  assert.equal(indexes(take(backlog)), [2])
+  assert.equal(backlog.expire(500), [], 'nobody had it')
+  assert.equal([backlog.size, backlog.delayed], [3, 0])
+  assert.equal(indexes(take(backlog)), [0])
+  backlog.done(feed, 0)
+  assert.equal(indexes(take(backlog)), [1])
+})
+
+test('a later record of a lane whose time comes does not pass the one before it', () => {
+  const backlog = filled(entry(0, 'k'), { ...entry(1, 'k'), notBefore: 500 })
+  assert.equal(indexes(take(backlog)), [0])
+  backlog.expire(600)
+  assert.equal(take(backlog), [])
+  backlog.done(feed, 0)
+  assert.equal(indexes(take(backlog)), [1])
+})
+
+test('more urgent records go first, and every tenth is the one that waits longest', () => {
+  const backlog = filled({ ...entry(0), priority: 0 }, ...Array.from({ length: 30 }, (_, i) => entry(i + 1)))
+  for (let i = 31; i < 50; i++) backlog.add({ ...entry(i), priority: 9 })
+  const order = indexes(take(backlog))
+  assert.equal(order.slice(0, 12), [31, 32, 33, 34, 35, 36, 37, 38, 39, 0, 40, 41])
+  assert.is(new Set(order).size, 50)
+  // One at a time is no different.
+  const other = filled({ ...entry(0), priority: 0 })
+  for (let i = 1; i < 20; i++) other.add({ ...entry(i), priority: 9 })
+  assert.is(Array.from({ length: 20 }, () => take(other, 1)[0]?.index).indexOf(0), 9)
+})
+
 test.run()

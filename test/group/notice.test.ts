@@ -75,7 +75,8 @@ function refusal(options: unknown, name = 'work'): { code: string; message: stri
 }
 
 test('options have defaults, and each wrong one is named with what it takes', () => {
-  const usual = { type: 'shared', leaseMs: 5_000, maxReceives: 5, deadLetter: 'orders.dead', quorum: false }
+  const times = { leaseMs: 5_000, visibilityMs: 5_000 }
+  const usual = { type: 'shared', ...times, maxReceives: 5, deadLetter: 'orders.dead', quorum: false }
   assert.equal(checkGroupOptions(topic, 'work', {}), { settings: usual, from: 'latest' })
   for (const [options, message] of [
     [{ type: 'anycast' }, 'option `type` is "anycast": it takes one of shared, key-shared, exclusive, failover'],

@@ -5,6 +5,7 @@ import type { GroupSettings, PeerId } from '../../node/types.ts'
 export const settings: GroupSettings = {
   type: 'shared',
   leaseMs: 5_000,
+  visibilityMs: 5_000,
   maxReceives: 5,
   deadLetter: 't.dead',
   quorum: false,

@@ -1,0 +1,201 @@
+/**
+ * Records that other members lent us: found in our own log, and settled for all to hear. An ask goes to one member, that said it has more than it
+ * can hand out; where it does not answer in time, the next is asked.
+ */
+import { GrapevineError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import type { Clock } from '../ports.ts'
+import type { TopicLog } from '../store/topic-log.ts'
+import { recordsOf } from '../topic/message.ts'
+import type { DeadReason, FeedId, PeerId } from '../types.ts'
+import type { Batch } from '../wire/head.ts'
+import type { Delivery } from './backlog.ts'
+import { type Loaded, lostBecause, type Settler } from './desk.ts'
+import type { Notice } from './notice.ts'
+import type { Work } from './work.ts'
+
+type Lend = Extract<Notice, { type: 'lend' }>
+type LentRecord = Lend['records'][number]
+type Return = Extract<Notice, { type: 'return' }>['nacks'][number]
+
+export interface BorrowingOptions {
+  me: PeerId
+  group: string
+  log: TopicLog
+  clock: Clock
+  work: Work
+  tell(notice: Notice): Promise<unknown>
+  /** Whether this member holds the slot under this term. */
+  holds(peer: PeerId, slot: number, term: number): boolean
+  bury(dead: Loaded, reason: DeadReason, attempts: number): Promise<void>
+}
+
+export class Borrowing implements Settler {
+  readonly #options: BorrowingOptions
+  /** What was borrowed and not settled: from whom, and until when. */
+  readonly #has = new Map<Delivery, { from: PeerId; until: number }>()
+  /** What anybody was lent: whoever takes its holder's slots over leaves it to the borrower so long. */
+  readonly #lent = new Map<string, number>()
+  readonly #asks = new Map<number, (lend: { from: PeerId; notice: Lend }) => void>()
+  #lastAsk = 0
+
+  constructor(options: BorrowingOptions) {
+    this.#options = options
+  }
+
+  /** Asks one member. Resolves with what it lent, as far as that is here in time; none where it has none or does not answer. */
+  async ask(from: PeerId, max: number): Promise<Loaded[]> {
+    const { clock, tell } = this.#options
+    const id = ++this.#lastAsk
+    const answered = new Promise<Lend | undefined>((resolve) => {
+      const timer = clock.after(limits.groupLoanWaitMs, () => resolve(undefined))
+      this.#asks.set(id, (lend) => {
+        if (lend.from !== from) return
+        timer.cancel()
+        resolve(lend.notice)
+      })
+    })
+    await tell({ type: 'ask', to: from, id, max }).catch(() => undefined)
+    const lend = await answered
+    this.#asks.delete(id)
+    if (lend === undefined) return []
+    const until = clock.now() + lend.visibilityMs
+    const loaded = await Promise.all(lend.records.map((record) => this.#load(from, record, until)))
+    return loaded.filter((one) => one !== undefined)
+  }
+
+  /** Somebody lent something to somebody. */
+  onLend(from: PeerId, notice: Lend): void {
+    const { me, clock, holds } = this.#options
+    const records = notice.records.filter(([slot, , , , , , term]) => holds(from, slot, term))
+    const until = clock.now() + notice.visibilityMs
+    for (const [, feed, , index] of records) this.#keepOff(`${feed}/${index}`, until)
+    if (notice.to !== me) return
+    const ask = this.#asks.get(notice.id)
+    const nacks = records.map(([, feed, , index, , attempt, term]): Return => [feed, index, attempt, term, 0])
+    if (ask !== undefined) ask({ from, notice: { ...notice, records } })
+    // Too late.
+    else if (nacks.length > 0) void this.#tell(from, { nacks, extensions: [] })
+  }
+
+  /** Until when its borrower has it; undefined: nobody has borrowed it. */
+  heldUntil(feed: FeedId, index: number): number | undefined {
+    const until = this.#lent.get(`${feed}/${index}`)
+    return until !== undefined && until > this.#options.clock.now() ? until : undefined
+  }
+
+  onReturn({ nacks, extensions }: Extract<Notice, { type: 'return' }>): void {
+    for (const [feed, index, , , ms] of nacks) this.#keepOff(`${feed}/${index}`, this.#options.clock.now() + ms)
+    for (const [feed, index, , , ms] of extensions) this.#keepOff(`${feed}/${index}`, this.#options.clock.now() + ms)
+  }
+
+  async ack(delivery: Delivery, isSettled: boolean): Promise<void> {
+    this.#refuseLost(delivery, isSettled)
+    this.#has.delete(delivery)
+    if (!(await this.#options.work.acknowledged(delivery))) throw this.#lost(delivery, 'unheard')
+  }
+
+  nack(delivery: Delivery, isSettled: boolean, delayMs: number): void {
+    this.#refuseLost(delivery, isSettled)
+    this.#giveBack(delivery, delayMs)
+  }
+
+  extend(delivery: Delivery, isSettled: boolean, ms: number): void {
+    this.#refuseLost(delivery, isSettled)
+    const has = this.#has.get(delivery)
+    if (has === undefined) return
+    has.until = this.#options.clock.now() + ms
+    void this.#tell(has.from, { nacks: [], extensions: [returned(delivery, ms)] })
+  }
+
+  async refuse(loaded: Loaded): Promise<void> {
+    try {
+      await this.#options.bury(loaded, 'undecodable', loaded.delivery.attempt)
+      await this.ack(loaded.delivery, false)
+    } catch {
+      if (this.#has.has(loaded.delivery)) this.#giveBack(loaded.delivery, limits.groupRetryMs)
+    }
+  }
+
+  /** Undefined where it did not come here in time: it goes back. */
+  async #load(from: PeerId, record: LentRecord, until: number): Promise<Loaded | undefined> {
+    const { log } = this.#options
+    const [slot, feed, seq, index, start, attempt, term] = record
+    const batch = await this.#arrival(feed, seq)
+    const at = index - (batch?.head.head.firstIndex ?? 0)
+    const records = batch && at >= 0 && at < batch.head.head.count ? recordsOf(batch) : undefined
+    if (batch === undefined || records === undefined) {
+      void this.#tell(from, { nacks: [[feed, index, attempt, term, 0]], extensions: [] })
+      return undefined
+    }
+    const offset = (log.offsetOf(feed, seq) ?? 0) + at
+    const delivery: Delivery = { slot, feed, index, from: start, offset, lane: '', attempt, term }
+    this.#has.set(delivery, { from, until })
+    return { delivery, head: batch.head, records, at }
+  }
+
+  /** Its holder has it, so it is on its way to us, if it is not here. */
+  async #arrival(feed: FeedId, seq: number): Promise<Batch | undefined> {
+    const { log, clock } = this.#options
+    const end = clock.now() + limits.groupLoanWaitMs
+    for (;;) {
+      const batch = await log.read(feed, seq).catch(() => undefined)
+      if (batch !== undefined || clock.now() >= end) return batch
+      await new Promise<void>((resolve) => {
+        const off = log.onChange(done)
+        const timer = clock.after(end - clock.now(), done)
+        function done(): void {
+          off()
+          timer.cancel()
+          resolve()
+        }
+      })
+    }
+  }
+
+  #giveBack(delivery: Delivery, ms: number): void {
+    const has = this.#has.get(delivery)
+    this.#has.delete(delivery)
+    if (has !== undefined) void this.#tell(has.from, { nacks: [returned(delivery, ms)], extensions: [] })
+  }
+
+  async #tell(to: PeerId, what: { nacks: Return[]; extensions: Return[] }): Promise<void> {
+    await this.#options.tell({ type: 'return', to, ...what }).catch(() => undefined)
+  }
+
+  #keepOff(id: string, until: number): void {
+    this.#lent.delete(id)
+    this.#lent.set(id, until)
+    if (this.#lent.size <= limits.groupAttemptsMax) return
+    for (const [oldest] of this.#lent) {
+      this.#lent.delete(oldest)
+      break
+    }
+  }
+
+  #refuseLost(delivery: Delivery, isSettled: boolean): void {
+    const has = this.#has.get(delivery)
+    if (!isSettled && has !== undefined && has.until > this.#options.clock.now()) return
+    this.#has.delete(delivery)
+    throw this.#lost(delivery, isSettled ? 'settled' : 'expired', has?.from)
+  }
+
+  #lost(
+    { feed, index }: Delivery,
+    reason: 'settled' | 'expired' | 'unheard',
+    holder?: PeerId,
+  ): GrapevineError<'LeaseLost'> {
+    const { group } = this.#options
+    const record = `${feed}/${index}`
+    return new GrapevineError('LeaseLost', `record ${record} of group ${group} ${lostBecause[reason]}`, {
+      group,
+      record,
+      reason,
+      holder,
+    })
+  }
+}
+
+function returned({ feed, index, attempt, term }: Delivery, ms: number): Return {
+  return [feed, index, attempt, term, ms]
+}
