@@ -1,7 +1,7 @@
 /**
  * A peer: the rooms put together, started from the disk up and stopped in the reverse order.
  *
- *   store -> host -> presence -> friends -> sync, gossip -> carrier, topics -> groups -> discovery
+ *   store -> host -> presence -> friends -> sync, gossip -> carrier, topics -> groups -> queues -> discovery
  *
  * Nothing is decided here: what one room tells another is wired up, and what happens is told as events.
  */
@@ -16,6 +16,7 @@ import { createHost, type Host } from './host/host.ts'
 import type { CheckedOptions } from './options.ts'
 import type { Ports } from './ports.ts'
 import { type CardTable, createPresence } from './presence/presence.ts'
+import { Queues } from './queue/queues.ts'
 import { openStore, type Store } from './store/store.ts'
 import { Sync } from './sync/sync.ts'
 import { Carrier } from './topic/carrier.ts'
@@ -27,6 +28,8 @@ import type {
   PeerEvent,
   PeerId,
   PeerStatus,
+  Queue,
+  QueueOptions,
   Topic,
   TopicName,
   TopicOptions,
@@ -64,6 +67,7 @@ interface Rooms {
   carrier: Carrier
   topics: Topics
   groups: Groups
+  queues: Queues
 }
 
 class RunningPeer implements Peer {
@@ -154,9 +158,10 @@ class RunningPeer implements Peer {
       group: (topic, name, asked, codec) => groups.group(topic, name, asked, codec),
     })
     this.#undo.push(() => topics.close())
-    const groups = new Groups({ me: host.id, topics, carrier, sync, clock, onMisbehaved })
+    const groups = new Groups({ me: host.id, topics, carrier, sync, clock, random, onMisbehaved })
     this.#undo.push(() => groups.close())
-    this.#rooms = { store, host, presence, friends, sync, gossip, carrier, topics, groups }
+    const queues = new Queues({ groups, topics, clock })
+    this.#rooms = { store, host, presence, friends, sync, gossip, carrier, topics, groups, queues }
 
     friends.onMisbehaved((peer, reason) => this.#emit({ type: 'misbehaved', peer, reason, time: clock.now() }))
     friends.onFriend((peer) => this.#emit({ type: 'friend-joined', peer, time: clock.now() }))
@@ -168,6 +173,10 @@ class RunningPeer implements Peer {
     for (const topic of options.carry) await carrier.carry(topic, 'carried')
     for (const address of options.join) friends.join(address)
     await this.#discover(host, friends)
+  }
+
+  queue<T = unknown>(name: string, options: QueueOptions = {}): Queue<T> {
+    return this.#running.queues.queue<T>(name, options)
   }
 
   topic<T = unknown>(name: string, options: TopicOptions = {}): Topic<T> {

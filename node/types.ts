@@ -132,6 +132,8 @@ export interface GroupOptions {
 export interface GroupSettings {
   type: GroupType
   leaseMs: number
+  /** How long a consumer has for a record, ms: of a group the lease, of a queue its own. */
+  visibilityMs: number
   maxReceives: number
   deadLetter: string
   quorum: boolean
@@ -217,6 +219,84 @@ export interface Group<T> {
   drain(): Promise<void>
 }
 
+/** A queue on a topic of the same name. All who open it must agree on everything but the codec. */
+export interface QueueOptions {
+  codec?: CodecName
+  /** How long whoever received a record has before it is handed out again, ms. 100 to 12 hours, default 30,000. */
+  visibilityMs?: number
+  /** A record that was handed out so often and not acknowledged goes to the dead letters. 1 to 1,000, default 5. */
+  maxReceives?: number
+  /** Topic, and so queue, for dead letters. Default `<name>.dead`. */
+  deadLetter?: string
+  /** Records of one `groupId` one at a time and, of each sender, in order. Default false: any order. */
+  fifo?: boolean
+  /** As of a group. Default false. */
+  quorum?: boolean
+}
+
+export interface SendOptions {
+  /** Not to be received before, from now, ms. Up to a year, default 0. */
+  delayMs?: number
+  /** 0 to 9, the most urgent; default 4. Less urgent ones are not starved: one record in ten is the one that waits longest. */
+  priority?: number
+  /** Its message group: needed with `fifo`. 1 to 1,024 characters. */
+  groupId?: string
+  /** Not to be received after that time, from now, ms: then it is removed. Default never. */
+  expiresMs?: number
+  headers?: Headers
+  /** As of `publish`. */
+  confirm?: number | 'auto'
+  timeoutMs?: number
+}
+
+export interface ReceiveOptions {
+  /** At most so many. 1 to 1,000, default 1. */
+  max?: number
+  /** How long to wait for the first where there is none, ms. Default 0. */
+  waitMs?: number
+  /** Ends the waiting: rejects with its reason. */
+  signal?: AbortSignal
+}
+
+export interface QueueRecord<T> extends GroupRecord<T> {
+  /** Gives it back untried: handed out again at once, to anybody. It counts as handed out all the same. */
+  release(): Promise<void>
+}
+
+export interface QueueStats {
+  name: TopicName
+  settings: GroupSettings
+  /** Not acknowledged, of those that are here: the three that follow together. */
+  records: number
+  ready: number
+  /** Received and not settled. */
+  inFlight: number
+  /** Their time has not come. */
+  delayed: number
+  /** In the queue of dead letters. */
+  dead: number
+}
+
+export interface Queue<T> {
+  readonly name: TopicName
+  /** Resolves as `publish`. Throws `InvalidOption`, rejects as `publish`. */
+  send(value: T, options?: SendOptions): Promise<Receipt>
+  /** Records, each for `visibilityMs`; none where there were none in time. Rejects with `GroupConflict`, `PeerClosed`. */
+  receive(options?: ReceiveOptions): Promise<QueueRecord<T>[]>
+  /** As of a group. */
+  consume(options?: ConsumeOptions): AsyncIterable<QueueRecord<T>>
+  /** What is in the queue, in the order in which it came here, without receiving it; at most `max` (default 100). */
+  browse(options?: { max?: number }): Promise<Message<T>[]>
+  /** Removes all that is in the queue, also what somebody has received. Resolves with how many there were. */
+  purge(): Promise<number>
+  /** Sends dead letters that came from this queue to it again, at most `max` (default all). Resolves with how many. */
+  redrive(options?: { max?: number }): Promise<number>
+  stats(): Promise<QueueStats>
+  events(): AsyncIterable<GroupEvent>
+  /** As of a group. */
+  drain(): Promise<void>
+}
+
 export interface TopicOptions {
   codec?: CodecName
 }
@@ -285,6 +365,8 @@ export type PeerEvent =
 export interface Peer extends AsyncDisposable {
   readonly id: PeerId
   topic<T = unknown>(name: string, options?: TopicOptions): Topic<T>
+  /** The work queue of this name. Throws `InvalidOption`, `InvalidTopic`, `GroupConflict`. */
+  queue<T = unknown>(name: string, options?: QueueOptions): Queue<T>
   status(): Promise<PeerStatus>
   friends(): Promise<FriendStatus[]>
   topics(): Promise<TopicStatus[]>

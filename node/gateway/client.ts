@@ -6,7 +6,17 @@
 import { GrapevineError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { codecOf } from '../topic/codec.ts'
-import type { FriendStatus, Peer, PeerEvent, PeerId, PeerStatus, Topic, TopicOptions, TopicStatus } from '../types.ts'
+import type {
+  FriendStatus,
+  Peer,
+  PeerEvent,
+  PeerId,
+  PeerStatus,
+  Queue,
+  Topic,
+  TopicOptions,
+  TopicStatus,
+} from '../types.ts'
 import { parseTopic } from '../wire/topic.ts'
 import { Inbox } from './inbox.ts'
 import { type ApiPlace, getJson, lost, openChannel, placeOf } from './remote-socket.ts'
@@ -46,6 +56,12 @@ class RemotePeer implements Peer, RemoteOwner {
     const known = this.#topics.get(key) ?? new RemoteTopic<unknown>(this, topic, codec)
     this.#topics.set(key, known)
     return known as Topic<unknown> as Topic<T>
+  }
+
+  /** Not yet: throws `Unsupported`. */
+  queue(): Queue<never> {
+    const what = 'queues through the local API'
+    throw new GrapevineError('Unsupported', `${what} are not supported yet: use createPeer in this process`, { what })
   }
 
   status(): Promise<PeerStatus> {

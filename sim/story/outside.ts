@@ -1,5 +1,5 @@
 /** What a process hands out, held from outside of it: each step is asked for, and fails when the process dies. */
-import type { Group, Subscription } from '../../node/index.ts'
+import type { Group, Queue, Subscription } from '../../node/index.ts'
 
 /** Runs inside the process; rejects when that dies first. */
 export type Ask = <R>(act: () => Promise<R>) => Promise<R>
@@ -37,6 +37,21 @@ export function groupWith<T>(ask: Ask, inside: Group<T>): Group<T> {
     name: inside.name,
     consume: (options) => iterateWith(ask, inside.consume(options)),
     status: () => ask(() => inside.status()),
+    events: () => iterateWith(ask, inside.events()),
+    drain: () => ask(() => inside.drain()),
+  }
+}
+
+export function queueWith<T>(ask: Ask, inside: Queue<T>): Queue<T> {
+  return {
+    name: inside.name,
+    send: (value, options) => ask(() => inside.send(value, options)),
+    receive: (options) => ask(() => inside.receive(options)),
+    consume: (options) => iterateWith(ask, inside.consume(options)),
+    browse: (options) => ask(() => inside.browse(options)),
+    purge: () => ask(() => inside.purge()),
+    redrive: (options) => ask(() => inside.redrive(options)),
+    stats: () => ask(() => inside.stats()),
     events: () => iterateWith(ask, inside.events()),
     drain: () => ask(() => inside.drain()),
   }

@@ -13,6 +13,8 @@ import type {
   PeerId,
   PeerStatus,
   PublishOptions,
+  Queue,
+  QueueOptions,
   Receipt,
   StartPosition,
   Topic,
@@ -20,7 +22,7 @@ import type {
   TopicStatus,
 } from '../../node/index.ts'
 import type { CrashKind, SimPeer } from '../world/peer.ts'
-import { groupWith, iterateWith, subscriptionWith } from './outside.ts'
+import { groupWith, iterateWith, queueWith, subscriptionWith } from './outside.ts'
 
 /** The process was crashed, or not running, when something was asked of it. */
 export class ProcessDied extends Error {
@@ -187,6 +189,13 @@ export class SimulatedPeer implements Peer {
           this.#within(() => topicNow().group(group, settings)),
         ),
     }
+  }
+
+  queue<T = unknown>(name: string, options?: QueueOptions): Queue<T> {
+    return queueWith(
+      (act) => this.#ask(act),
+      this.#within(() => this.#host.peer.queue<T>(name, options)),
+    )
   }
 
   status(): Promise<PeerStatus> {

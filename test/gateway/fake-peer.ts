@@ -71,6 +71,10 @@ export class FakePeer implements Peer {
     return new FakeTopic<T>(this, parseTopic(name).toString(), options)
   }
 
+  queue(): never {
+    throw new Error('the gateway has no queues yet')
+  }
+
   async status() {
     const bytes = { sent: 1, received: 2, stored: 3 }
     const counts = { peersKnown: 1, friends: 0, topics: this.kept.size }
