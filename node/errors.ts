@@ -47,6 +47,14 @@ export interface ErrorData {
     reason: 'settled' | 'expired' | 'taken' | 'unheard'
     holder: string | undefined
   }
+  /** Nobody responds on the topic, as far as is known here. */
+  NoResponders: { topic: string }
+  /** So many requests on the topic wait for an answer already: wait for some. */
+  TooManyRequests: { topic: string; limit: number }
+  /** No answer came in time. */
+  RequestTimeout: { topic: string; timeoutMs: number }
+  /** The responder `by` failed with `reason`. */
+  RequestFailed: { topic: string; by: string; reason: string }
   /** This kind of peer cannot do it. */
   Unsupported: { what: string }
   /** The local API refused or could not be reached. */

@@ -275,6 +275,9 @@ export const limits = {
   groupLoansMax: 1_000,
   /** A member with records that nobody asks for says so at most so often, apart from its beats. */
   groupStockMs: 50,
+  /** How long a request waits for its answer, unless told otherwise; and requests of one topic that wait at once. More: `TooManyRequests`. */
+  requestMs: 5 * second,
+  requestsMax: 10_000,
   /** Records of one member whose time has not come, kept in memory, some 300 B each. More: what follows them in the log waits as well. */
   queueDelayedMax: 100_000,
   /** The most urgent priority; the least urgent is 0, as with JMS, and so is the default. */

@@ -17,6 +17,7 @@ import type { CheckedOptions } from './options.ts'
 import type { Ports } from './ports.ts'
 import { type CardTable, createPresence } from './presence/presence.ts'
 import { Queues } from './queue/queues.ts'
+import { Requests } from './queue/requests.ts'
 import { openStore, type Store } from './store/store.ts'
 import { Sync } from './sync/sync.ts'
 import { Carrier } from './topic/carrier.ts'
@@ -30,6 +31,7 @@ import type {
   PeerStatus,
   Queue,
   QueueOptions,
+  RequestOptions,
   Topic,
   TopicName,
   TopicOptions,
@@ -68,6 +70,7 @@ interface Rooms {
   topics: Topics
   groups: Groups
   queues: Queues
+  requests: Requests
 }
 
 class RunningPeer implements Peer {
@@ -156,12 +159,15 @@ class RunningPeer implements Peer {
       confirmTimeoutMs: options.confirmTimeoutMs,
       discovers: options.discover || options.join.length > 0,
       group: (topic, name, asked, codec) => groups.group(topic, name, asked, codec),
+      respond: (topic, codec, handler, asked) => requests.respond(topic, codec, handler, asked),
     })
     this.#undo.push(() => topics.close())
     const groups = new Groups({ me: host.id, topics, carrier, sync, clock, random, onMisbehaved })
     this.#undo.push(() => groups.close())
     const queues = new Queues({ groups, topics, clock })
-    this.#rooms = { store, host, presence, friends, sync, gossip, carrier, topics, groups, queues }
+    const requests = new Requests({ me: host.id, groups, topics, clock, random })
+    this.#undo.push(() => requests.close())
+    this.#rooms = { store, host, presence, friends, sync, gossip, carrier, topics, groups, queues, requests }
 
     friends.onMisbehaved((peer, reason) => this.#emit({ type: 'misbehaved', peer, reason, time: clock.now() }))
     friends.onFriend((peer) => this.#emit({ type: 'friend-joined', peer, time: clock.now() }))
@@ -177,6 +183,10 @@ class RunningPeer implements Peer {
 
   queue<T = unknown>(name: string, options: QueueOptions = {}): Queue<T> {
     return this.#running.queues.queue<T>(name, options)
+  }
+
+  async request<T = unknown>(topic: string, value: unknown, options: RequestOptions = {}): Promise<T> {
+    return (await this.#running.requests.request(topic, value, options)) as T
   }
 
   topic<T = unknown>(name: string, options: TopicOptions = {}): Topic<T> {

@@ -106,6 +106,32 @@ export interface Topic<T> {
   subscribe(options?: SubscribeOptions): Subscription<T>
   /** The consumer group of this name; one and the same for all who ask on this peer. Throws `InvalidOption`, `InvalidTopic`, `GroupConflict`. */
   group(name: string, options?: GroupOptions): Group<T>
+  /** Answers requests on this topic from now on, beside all others that do. Throws `InvalidOption`. */
+  respond(handler: RequestHandler<T>, options?: RespondOptions): Responder
+}
+
+/** A request as its responder sees it: `attempt` counts the responders it was given to. */
+export type RequestInfo = Pick<Message<unknown>, 'headers' | 'publisher' | 'time'> & { attempt: number }
+
+/** What it returns, or resolves with, is the answer; what it throws is told to the asker (`RequestFailed`). */
+export type RequestHandler<T = unknown> = (value: T, request: RequestInfo) => unknown
+
+export interface RespondOptions {
+  /** Requests worked on at once. 1 to 1,000, default 16. */
+  concurrency?: number
+}
+
+export interface Responder extends AsyncDisposable {
+  /** Takes no more requests; resolves when those it has are answered. */
+  close(): Promise<void>
+}
+
+export interface RequestOptions {
+  /** How long to wait for the answer, ms. Default 5,000. */
+  timeoutMs?: number
+  headers?: Headers
+  /** Of the request and its answer; the responders' must be the same. Default `json`. */
+  codec?: CodecName
 }
 
 /**
@@ -367,6 +393,11 @@ export interface Peer extends AsyncDisposable {
   topic<T = unknown>(name: string, options?: TopicOptions): Topic<T>
   /** The work queue of this name. Throws `InvalidOption`, `InvalidTopic`, `GroupConflict`. */
   queue<T = unknown>(name: string, options?: QueueOptions): Queue<T>
+  /**
+   * Asks one of those who respond on the topic. Rejects with `NoResponders` at once where nobody does, `RequestTimeout`, `RequestFailed`; with
+   * `InvalidTopic`, `InvalidOption`, `CodecFailed`, and as `publish`.
+   */
+  request<T = unknown>(topic: string, value: unknown, options?: RequestOptions): Promise<T>
   status(): Promise<PeerStatus>
   friends(): Promise<FriendStatus[]>
   topics(): Promise<TopicStatus[]>

@@ -20,7 +20,7 @@ import type {
 import { parseTopic } from '../wire/topic.ts'
 import { Inbox } from './inbox.ts'
 import { type ApiPlace, getJson, lost, openChannel, placeOf } from './remote-socket.ts'
-import { type RemoteOwner, RemoteTopic } from './remote-topic.ts'
+import { type RemoteOwner, RemoteTopic, unsupported } from './remote-topic.ts'
 
 export interface ConnectOptions {
   /** `HOST:PORT` of the peer's local API. */
@@ -60,8 +60,12 @@ class RemotePeer implements Peer, RemoteOwner {
 
   /** Not yet: throws `Unsupported`. */
   queue(): Queue<never> {
-    const what = 'queues through the local API'
-    throw new GrapevineError('Unsupported', `${what} are not supported yet: use createPeer in this process`, { what })
+    throw unsupported('queues through the local API')
+  }
+
+  /** Not yet: rejects with `Unsupported`. */
+  async request(): Promise<never> {
+    throw unsupported('requests through the local API')
   }
 
   status(): Promise<PeerStatus> {

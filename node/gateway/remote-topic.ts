@@ -10,6 +10,7 @@ import type {
   PublishManyResult,
   PublishOptions,
   Receipt,
+  Responder,
   SubscribeOptions,
   Topic,
   TopicName,
@@ -182,8 +183,12 @@ export class RemoteTopic<T> implements Topic<T> {
 
   /** Not yet: throws `Unsupported`. */
   group(): Group<T> {
-    const what = 'consumer groups through the local API'
-    throw new GrapevineError('Unsupported', `${what} are not supported yet: use createPeer in this process`, { what })
+    throw unsupported('consumer groups through the local API')
+  }
+
+  /** Not yet: throws `Unsupported`. */
+  respond(): Responder {
+    throw unsupported('responders through the local API')
   }
 
   subscribe(options: SubscribeOptions = {}): RemoteSubscription<T> {
@@ -213,4 +218,9 @@ function recordOf(codec: Codec, { value, key, headers }: Outgoing<unknown>): Rec
       limitBytes,
     },
   )
+}
+
+/** What the local API cannot do yet. */
+export function unsupported(what: string): GrapevineError<'Unsupported'> {
+  return new GrapevineError('Unsupported', `${what} are not supported yet: use createPeer in this process`, { what })
 }

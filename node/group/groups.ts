@@ -22,12 +22,9 @@
  * two logs; `ledger` keeps what is known; `desk`, `work`, `majority`, `consumer`, `seats` hand out and take back; `member` relays, in the
  * rhythm of `pulse`; `settings`, `notice` check.
  */
-import { createHash } from 'node:crypto'
-import { limits } from '../limits.ts'
-import { noticePrefix } from '../store/topic-log.ts'
+import { passingTopicOf } from '../store/topic-log.ts'
 import type { Codec } from '../topic/codec.ts'
 import type { ConsumeOptions, Group, GroupEvent, GroupOptions, GroupRecord, GroupStatus, TopicName } from '../types.ts'
-import { parseTopic } from '../wire/topic.ts'
 import { Consumer } from './consumer.ts'
 import { Member, type MemberOptions, type MemberParts } from './member.ts'
 import { type CheckedGroupOptions, checkGroupOptions, conflictOf } from './settings.ts'
@@ -47,7 +44,8 @@ export class Groups {
 
   /** This peer's part in a group; `sort` is a queue's. Throws `GroupConflict`. */
   member(topic: TopicName, group: string, checked: CheckedGroupOptions, sort?: MemberOptions['sort']): Member {
-    const control = controlTopicOf(topic, group)
+    // A group's name has no dots, so the last one ends the topic's: no two groups share a control topic.
+    const control = passingTopicOf('$groups.', `${topic}.${group}`)
     const known = this.#members.get(control)
     const conflict = known && conflictOf({ topic, group }, checked.settings, known.options.settings)
     if (conflict !== undefined) throw conflict
@@ -97,14 +95,4 @@ class PublicGroup<T> implements Group<T> {
   drain(): Promise<void> {
     return this.#member.drain()
   }
-}
-
-/** A group's name has no dots, so the last one ends the topic's: no two groups share a control topic. */
-function controlTopicOf(topic: TopicName, group: string): TopicName {
-  const name = `${noticePrefix}${topic}.${group}`
-  const short =
-    name.length <= limits.topicBytesMax
-      ? name
-      : `${noticePrefix}${createHash('sha256').update(`${topic}.${group}`).digest('hex')}`
-  return parseTopic(short, { own: true })
 }

@@ -214,6 +214,11 @@ export class Member {
     return this.#borrowing
   }
 
+  /** Whether anybody takes part, as far as is known. */
+  get isAttended(): boolean {
+    return this.#roster.active(this.#parts.clock.now()).length > 0
+  }
+
   get isReading(): boolean {
     return this.#reader?.isReading === true
   }

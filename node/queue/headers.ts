@@ -9,17 +9,18 @@ const expires = 'grapevine-expires'
 const priority = 'grapevine-priority'
 
 export interface Wishes {
-  delayMs: number
-  priority: number
+  delayMs?: number
+  priority?: number
   expiresMs?: number | undefined
 }
 
 /** Times are told as moments by the sender's clock. */
 export function headersOf(wishes: Wishes, now: number): Headers {
+  const { delayMs = 0, priority: urgency = limits.queuePriority, expiresMs } = wishes
   return {
-    ...(wishes.delayMs > 0 && { [notBefore]: String(Math.ceil(now + wishes.delayMs)) }),
-    ...(wishes.expiresMs !== undefined && { [expires]: String(Math.ceil(now + wishes.expiresMs)) }),
-    ...(wishes.priority !== limits.queuePriority && { [priority]: String(wishes.priority) }),
+    ...(delayMs > 0 && { [notBefore]: String(Math.ceil(now + delayMs)) }),
+    ...(expiresMs !== undefined && { [expires]: String(Math.ceil(now + expiresMs)) }),
+    ...(urgency !== limits.queuePriority && { [priority]: String(urgency) }),
   }
 }
 

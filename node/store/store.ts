@@ -27,7 +27,7 @@ import { checkFolder, markFolder, topicFolder, topicsOf } from './folder.ts'
 import { SegmentLog } from './log.ts'
 import { Marks } from './marks.ts'
 import { storageError } from './tail.ts'
-import { type DamageEvent, type DamageFound, noticePrefix, type TopicLog } from './topic-log.ts'
+import { type DamageEvent, type DamageFound, isPassing, type TopicLog } from './topic-log.ts'
 
 export interface Store {
   readonly state: StateDb
@@ -140,7 +140,7 @@ class SegmentStore implements Store {
 
   async #open(topic: TopicName): Promise<SegmentLog> {
     const { disk, clock } = this.#ports
-    const usual = topic.startsWith(noticePrefix) ? limits.groupNoticeSegmentBytes : limits.segmentBytesMax
+    const usual = isPassing(topic) ? limits.groupNoticeSegmentBytes : limits.segmentBytesMax
     const { onDamage = () => {}, segmentBytesMax = usual } = this.#options
     const { log, found } = await SegmentLog.open({
       topic,

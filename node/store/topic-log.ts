@@ -1,7 +1,10 @@
 /** What the store promises the rooms above: a topic's arrival log, and how damage in it is told. */
+import { createHash } from 'node:crypto'
 import type { ForkProof } from '../feed/chain.ts'
+import { limits } from '../limits.ts'
 import type { FeedId, PeerId, TopicName } from '../types.ts'
 import type { Batch, SignedHead } from '../wire/head.ts'
+import { parseTopic } from '../wire/topic.ts'
 
 /** What is held of a feed. A live view: it changes with the log, but only once that is durable. */
 export interface FeedRange {
@@ -45,8 +48,21 @@ export type DamageEvent =
   | { type: 'damage-repaired'; topic: TopicName; feed: FeedId; seq: number }
   | { type: 'damage-lost'; topic: TopicName; file: string; bytes: number }
 
-/** Control topics of groups: their segments are small, so that old ones can go. */
-export const noticePrefix = '$groups.'
+/** What is told on these topics is soon over: their segments are small, so that old ones can go. Control topics of groups, questions, answers. */
+const passing = ['$groups.', '$requests.', '$replies.'] as const
+export type PassingKind = (typeof passing)[number]
+
+export function isPassing(topic: TopicName): boolean {
+  return passing.some((prefix) => topic.startsWith(prefix))
+}
+
+/** A topic of this kind, one for each `name`. */
+export function passingTopicOf(kind: PassingKind, name: string): TopicName {
+  // A topic of our own has a topic of its own too: only the first character of a name may be a $.
+  const full = `${kind}${name.replace('$', '-')}`
+  const short = full.length <= limits.topicBytesMax ? full : `${kind}${createHash('sha256').update(name).digest('hex')}`
+  return parseTopic(short, { own: true })
+}
 
 export interface RetentionRule {
   /** Segments whose newest batch is older go. */

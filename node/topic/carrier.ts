@@ -12,7 +12,7 @@ import { limits } from '../limits.ts'
 import type { Clock, StateDb, Timer } from '../ports.ts'
 import type { Presence } from '../presence/presence.ts'
 import type { Store } from '../store/store.ts'
-import { noticePrefix, type RetentionRule, type TopicLog } from '../store/topic-log.ts'
+import { isPassing, type RetentionRule, type TopicLog } from '../store/topic-log.ts'
 import type { Sync } from '../sync/sync.ts'
 import type { PeerId, TopicName, TopicStatus } from '../types.ts'
 
@@ -243,7 +243,7 @@ export class Carrier {
   async #retain(): Promise<void> {
     const { retention, clock } = this.#options
     for (const [topic, { log }] of this.#taken) {
-      const rule = topic.startsWith(noticePrefix) ? noticeRetention : retention
+      const rule = isPassing(topic) ? noticeRetention : retention
       if (rule.maxAgeMs === undefined && rule.maxBytes === undefined) continue
       await log.retain(rule, clock.now()).catch(() => undefined)
     }

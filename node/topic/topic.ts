@@ -9,6 +9,9 @@ import type {
   PublishManyResult,
   PublishOptions,
   Receipt,
+  RequestHandler,
+  Responder,
+  RespondOptions,
   SubscribeOptions,
   Subscription,
   Topic,
@@ -28,6 +31,7 @@ export interface TopicParts {
   assertOpen(): void
   subscribe(options: SubscribeOptions, codec: Codec): Subscription<unknown>
   group(name: string, options: GroupOptions, codec: Codec): Group<unknown>
+  respond(handler: RequestHandler, options: RespondOptions): Responder
 }
 
 /** What publishMany keeps in the queue before it waits: enough for several batches, far from the queue's limit. */
@@ -82,6 +86,11 @@ export class PublicTopic<T> implements Topic<T> {
   group(name: string, options: GroupOptions = {}): Group<T> {
     this.#parts.assertOpen()
     return this.#parts.group(name, options, this.#parts.codec) as Group<T>
+  }
+
+  respond(handler: RequestHandler<T>, options: RespondOptions = {}): Responder {
+    this.#parts.assertOpen()
+    return this.#parts.respond(handler as RequestHandler, options)
   }
 
   #enqueue(

@@ -23,6 +23,9 @@ import type {
   Group,
   GroupOptions,
   PeerId,
+  RequestHandler,
+  Responder,
+  RespondOptions,
   StartPosition,
   SubscribeOptions,
   Subscription,
@@ -55,8 +58,9 @@ export interface TopicsOptions {
   confirmTimeoutMs: number
   /** Whether there are ways to find other peers: then a peer is not taken to be alone before it has had time to. */
   discovers: boolean
-  /** Groups are a room above this one. */
+  /** Groups and responders are rooms above this one. */
   group(topic: TopicName, name: string, options: GroupOptions, codec: Codec): Group<unknown>
+  respond(topic: TopicName, codec: Codec, handler: RequestHandler, options: RespondOptions): Responder
 }
 
 /** After the start, friends are still being found: so long a reader waits for the first, and `auto` hopes for one. */
@@ -86,7 +90,11 @@ export class Topics {
   }
 
   topic<T>(name: string, codec: Codec): Topic<T> {
-    const topic = parseTopic(name)
+    return this.own(parseTopic(name), codec)
+  }
+
+  /** As `topic`, also for those of our own. */
+  own<T>(topic: TopicName, codec: Codec): Topic<T> {
     return new PublicTopic<T>({
       name: topic,
       codec,
@@ -96,6 +104,7 @@ export class Topics {
       assertOpen: () => this.#assertOpen(),
       subscribe: (options, its) => this.#subscribe(topic, options, its),
       group: (name, options, its) => this.#options.group(topic, name, options, its),
+      respond: (handler, options) => this.#options.respond(topic, codec, handler, options),
     })
   }
 

@@ -45,6 +45,7 @@ export class Life implements StagePeer {
       publishMany: (values, settings) => ask(() => inside.publishMany(values, settings)),
       subscribe: (settings) => subscriptionWith(ask, inside.subscribe(settings)),
       group: (name, settings) => groupWith(ask, inside.group(name, settings)),
+      respond: (handler, settings) => inside.respond(handler, settings),
     }
   }
 

@@ -16,6 +16,7 @@ import type {
   Queue,
   QueueOptions,
   Receipt,
+  RequestOptions,
   StartPosition,
   Topic,
   TopicOptions,
@@ -188,7 +189,12 @@ export class SimulatedPeer implements Peer {
           ask,
           this.#within(() => topicNow().group(group, settings)),
         ),
+      respond: (handler, settings) => this.#within(() => topicNow().respond(handler, settings)),
     }
+  }
+
+  request<T = unknown>(topic: string, value: unknown, options?: RequestOptions): Promise<T> {
+    return this.#ask((peer) => peer.request<T>(topic, value, options))
   }
 
   queue<T = unknown>(name: string, options?: QueueOptions): Queue<T> {

@@ -75,6 +75,10 @@ export class FakePeer implements Peer {
     throw new Error('the gateway has no queues yet')
   }
 
+  async request(): Promise<never> {
+    throw new Error('the gateway has no requests yet')
+  }
+
   async status() {
     const bytes = { sent: 1, received: 2, stored: 3 }
     const counts = { peersKnown: 1, friends: 0, topics: this.kept.size }
@@ -115,6 +119,10 @@ class FakeTopic<T> implements Topic<T> {
     this.#peer = peer
     this.name = parseTopic(name)
     this.#codec = codecOf(codec)
+  }
+
+  respond(): never {
+    throw new Error('the gateway has no responders yet')
   }
 
   async publish(value: T, { key, headers = {}, confirm = 'auto' }: PublishOptions = {}) {

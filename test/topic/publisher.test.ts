@@ -58,6 +58,9 @@ function room() {
     subscribe: () => {
       throw new Error('not here')
     },
+    respond: () => {
+      throw new Error('there are no responders here')
+    },
     group: () => {
       throw new Error('not here')
     },
