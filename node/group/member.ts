@@ -81,6 +81,7 @@ export class Member {
   #opening: Promise<void> | undefined
   #reader: Reader | undefined
   #desk: Desk | undefined
+  #log: TopicLog | undefined
   #lending: Lending | undefined
   #borrowing: Borrowing | undefined
   #stock: Timer | undefined
@@ -287,6 +288,7 @@ export class Member {
       if (!this.#closed) await this.#board.tell({ type: 'open', ...opening })
     }
     if (this.#failure !== undefined) throw this.#failure
+    this.#log = log
     if (!this.#closed) this.#begin(log)
   }
 
@@ -429,7 +431,7 @@ export class Member {
       () => this.#onBeatWritten(beat.n),
       () => undefined,
     )
-    if (now - this.#openedAt > 2 * this.options.settings.leaseMs) void this.#reader?.fold().catch(() => undefined)
+    if (now - this.#openedAt > 2 * this.options.settings.leaseMs) void this.#fold().catch(() => undefined)
     this.#majority?.look()
     this.#sumUp(now)
     this.#pulse.extraAt(this.#roster.nextAt(now))
@@ -437,6 +439,13 @@ export class Member {
     const { held, claims } = beat
     if (held.length + claims.length === 0) this.#leaveBy = Math.min(this.#leaveBy, now + this.options.settings.leaseMs)
     if (this.#roster.hasLeft || now >= this.#leaveBy) this.#pulse.stop()
+  }
+
+  /** Of a queue, what all slots are done with goes from the disk as well. */
+  async #fold(): Promise<void> {
+    const low = await this.#reader?.fold()
+    if (this.options.sort === undefined || low === undefined) return
+    await this.#log?.retain({ beforeOffset: low }, this.#parts.clock.now())
   }
 
   #onBeatWritten(n: number): void {

@@ -98,15 +98,16 @@ export class Reader {
     this.#off()
   }
 
-  /** Moves the low end over what is done in every slot. */
-  async fold(): Promise<void> {
-    if (this.#folding) return
+  /** Moves the low end over what is done in every slot. Resolves with where it is, undefined where that is unchanged. */
+  async fold(): Promise<number | undefined> {
+    if (this.#folding) return undefined
     this.#folding = true
+    const before = this.#low
     try {
       for (;;) {
         const at = await this.#options.log.at(this.#low)
-        if (this.#closed || at === undefined || 'damaged' in at) return
-        if (this.#openOf(at.batch).length > 0) return
+        if (this.#closed || at === undefined || 'damaged' in at || this.#openOf(at.batch).length > 0)
+          return this.#low > before ? this.#low : undefined
         const { head } = at.batch
         // Behind a gap nothing can be said of the whole feed; that this batch is done is known slot by slot.
         if (this.#isContiguous(at.batch))

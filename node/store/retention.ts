@@ -2,7 +2,7 @@
 import { limits } from '../limits.ts'
 import type { Disk } from '../ports.ts'
 import type { FeedId } from '../types.ts'
-import type { Arrival } from './arrival.ts'
+import type { Arrival, Segment } from './arrival.ts'
 import { dropAside } from './damage.ts'
 import type { OpenFiles } from './files.ts'
 import type { FeedMark, Marks } from './marks.ts'
@@ -16,13 +16,14 @@ export interface RetentionParts {
 }
 
 /** How many of the oldest segments the rule lets go; never the one being written. */
-export function outlived(arrival: Arrival, { maxAgeMs, maxBytes }: RetentionRule, now: number): number {
+export function outlived(arrival: Arrival, { maxAgeMs, maxBytes, beforeOffset }: RetentionRule, now: number): number {
   const { segments } = arrival
   let { bytes } = arrival
   let count = 0
-  for (const segment of segments.slice(0, -1)) {
+  for (const [i, segment] of segments.slice(0, -1).entries()) {
     const old = maxAgeMs !== undefined && segment.newest < now - maxAgeMs
-    if (!old && !(maxBytes !== undefined && bytes > maxBytes)) break
+    const past = beforeOffset !== undefined && (segments[i + 1] as Segment).firstOffset <= beforeOffset
+    if (!old && !past && !(maxBytes !== undefined && bytes > maxBytes)) break
     bytes -= segment.bytes
     count++
   }

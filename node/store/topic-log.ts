@@ -69,6 +69,8 @@ export interface RetentionRule {
   maxAgeMs?: number
   /** Oldest segments go while the log is larger. */
   maxBytes?: number
+  /** Segments that end there or before go. */
+  beforeOffset?: number
 }
 
 export interface TopicLog {

@@ -256,6 +256,18 @@ test('a disk that cannot be read rejects, and nothing counts as damaged', async 
   assert.equal(await bytesOf(disk, (await segments(disk))[0] as string), before)
 })
 
+test('segments that end before an offset go, and no others', async () => {
+  const { log, close } = await folder(memoryDisk(), 2_000).open()
+  const batches = feed(1).many(30)
+  for (const batch of batches) await log.append([batch])
+  const dropped = await log.retain({ beforeOffset: 20 }, startTime)
+  assert.ok(dropped > 0 && dropped <= 10, `${dropped} batches of two records`)
+  assert.equal(await readAll(log), namesOf(batches).slice(dropped))
+  assert.is(await log.retain({ beforeOffset: 20 }, startTime), 0)
+  assert.is(await log.retain({ beforeOffset: 2 * dropped }, startTime), 0)
+  await close()
+})
+
 test('segments end at their size, and retention drops whole ones from the oldest, for good', async ({ use }) => {
   const place = folder(memoryDisk(), 2_000)
   const { log, close } = await place.open()
