@@ -275,6 +275,9 @@ export const limits = {
   groupLoansMax: 1_000,
   /** A member with records that nobody asks for says so at most so often, apart from its beats. */
   groupStockMs: 50,
+  /** Of records sent under one deduplication id within this time one is handed out, as with SQS; and so many ids are remembered, some 300 B each. */
+  queueDedupMs: 300 * second,
+  queueDedupMax: 100_000,
   /** How long a request waits for its answer, unless told otherwise; and requests of one topic that wait at once. More: `TooManyRequests`. */
   requestMs: 5 * second,
   requestsMax: 10_000,

@@ -34,7 +34,7 @@ const ambient: [found: RegExp, instead: string][] = [
 /** What reaches for the real ones on behalf of all others. */
 const ambientAllowed = ['node/host/system.ts', 'node/store/disk.ts']
 const purePolicies = ['policy.ts', 'scheduler.ts', 'chain.ts', 'judge.ts', 'slots.ts', 'members.ts', 'leases.ts']
-purePolicies.push('quorum.ts', 'roster.ts', 'progress.ts', 'backlog.ts', 'ready.ts')
+purePolicies.push('quorum.ts', 'roster.ts', 'progress.ts', 'backlog.ts', 'ready.ts', 'duplicates.ts')
 const impure: [found: RegExp, instead: string][] = [
   [/\bprocess\./, 'an argument'],
   [/\basync\b|\bawait\b/, 'effects returned to the caller'],

@@ -27,6 +27,8 @@ export interface Entry {
   readonly notBefore?: number
   /** From 0 to `limits.queuePriorityMax`. Default `limits.queuePriority`. */
   readonly priority?: number
+  /** Of records sent under one id, one is handed out. */
+  readonly dedupId?: string
   /** Not to be handed out from then on. Default never. */
   readonly expires?: number
 }

@@ -14,6 +14,7 @@ import type { DeadReason, FeedId, PeerId } from '../types.ts'
 import type { Batch, SignedHead } from '../wire/head.ts'
 import type { RecordBatch } from '../wire/record.ts'
 import type { Backlog, Delivery } from './backlog.ts'
+import type { Duplicates } from './duplicates.ts'
 import type { Progress } from './progress.ts'
 import type { Work } from './work.ts'
 
@@ -50,6 +51,7 @@ export interface DeskOptions {
   clock: Clock
   backlog: Backlog
   progress: Progress
+  duplicates: Duplicates
   work: Work
   /** How long a consumer has for a record. */
   visibilityMs: number
@@ -199,7 +201,7 @@ export class Desk implements Settler {
       const { slot, feed, index } = delivery
       // Heard of while it waited here.
       if (this.#options.progress.isDone(slot, feed, index)) this.onDone(feed, index)
-      else if (one === 'gone' || this.#isExpired(delivery)) void this.#finish(delivery).catch(() => undefined)
+      else if (one === 'gone' || this.#isOver(delivery)) void this.#finish(delivery).catch(() => undefined)
       else if (one === undefined) this.#goBack(delivery, limits.groupRetryMs)
       else if (delivery.attempt > this.#options.maxReceives) void this.#bury(one, 'max-receives', delivery.attempt - 1)
       else loaded.push(one)
@@ -218,8 +220,12 @@ export class Desk implements Settler {
     }
   }
 
-  #isExpired({ expires = Number.POSITIVE_INFINITY }: Delivery): boolean {
-    return expires <= this.#options.clock.now()
+  /** Too late, or once more. */
+  #isOver({ slot, feed, index, expires = Number.POSITIVE_INFINITY, dedupId }: Delivery): boolean {
+    if (expires <= this.#options.clock.now()) return true
+    if (dedupId === undefined) return false
+    const { progress, duplicates } = this.#options
+    return duplicates.isDuplicate(dedupId, feed, index, (other, at) => progress.isDone(slot, other, at))
   }
 
   /** `gone`: retention has removed it. Undefined where it is damaged now. */

@@ -19,6 +19,7 @@ import { Board } from './board.ts'
 import { Borrowing } from './borrowing.ts'
 import { bury } from './bury.ts'
 import { Desk, type DeskOptions, type Loaded, type Settler } from './desk.ts'
+import { Duplicates } from './duplicates.ts'
 import { Ledger, type Opened, startOf } from './ledger.ts'
 import { Lending } from './lending.ts'
 import { Majority } from './majority.ts'
@@ -299,6 +300,7 @@ export class Member {
     const roster = this.#roster
     const backlog = this.#backlog
     const { progress } = this.#ledger
+    const duplicates = new Duplicates()
     const work = new Work(progress, (notice) => {
       for (const [, feed, , to] of notice.acks) this.#ledger.had(feed, to - 1, me)
       return this.#majority === undefined ? this.#board.tell(notice) : this.#majority.tell(notice)
@@ -315,6 +317,7 @@ export class Member {
       clock,
       backlog,
       progress,
+      duplicates,
       work,
       visibilityMs,
       maxReceives,
@@ -335,6 +338,7 @@ export class Member {
       log,
       slots: new Slots(type),
       progress,
+      duplicates,
       backlog,
       byKey: type === 'key-shared',
       start: () => this.#ledger.start,

@@ -13,12 +13,13 @@ import type { FeedId } from '../types.ts'
 import type { Batch } from '../wire/head.ts'
 import type { RecordBatch } from '../wire/record.ts'
 import type { Backlog, Entry } from './backlog.ts'
+import type { Duplicates } from './duplicates.ts'
 import type { Start } from './notice.ts'
 import type { Progress } from './progress.ts'
 import type { Slots } from './slots.ts'
 
 /** What is asked for a record beyond its place: see `Entry`. */
-export type Sorting = Pick<Entry, 'notBefore' | 'priority' | 'expires'>
+export type Sorting = Pick<Entry, 'notBefore' | 'priority' | 'expires' | 'dedupId'>
 
 export interface ReaderOptions {
   log: TopicLog
@@ -29,6 +30,7 @@ export interface ReaderOptions {
   byKey: boolean
   /** Of a queue, what its sender asked for. */
   sort: ((records: RecordBatch, at: number) => Sorting) | undefined
+  duplicates: Duplicates
   /** Until when somebody has it who borrowed it from the slot's last holder. */
   heldUntil(feed: FeedId, index: number): number | undefined
   /** Where the group begins. */
@@ -165,7 +167,7 @@ export class Reader {
 
   /** True where something was added. */
   #take({ batch, offset }: StoredBatch): boolean {
-    const { backlog, progress, slots, isOurs, byKey } = this.#options
+    const { backlog, progress, slots, isOurs, byKey, sort, duplicates } = this.#options
     const { feed, head } = batch.head
     const scan = this.#scanOf(batch)
     scan.next = head.firstIndex + head.count
@@ -176,33 +178,30 @@ export class Reader {
     const records = recordsOf(batch)
     const has = () => backlog.size + backlog.delayed
     const before = has()
-    for (let i = 0; i < (records?.count ?? 0); i++) {
+    for (let i = 0; records !== undefined && i < records.count; i++) {
       const index = head.firstIndex + i
-      const key = records?.key(i)
-      const slot = slots.of(feed, index, key)
+      const key = records.key(i)
+      const sorting = sort?.(records, i)
+      // Where keys are kept in order, each has ids of its own: those of another are in another slot.
+      const inKey = byKey && key !== undefined && sorting?.dedupId !== undefined
+      const dedupId = inKey ? `${key}/${sorting.dedupId}` : sorting?.dedupId
+      if (dedupId !== undefined) duplicates.add(dedupId, feed, index, head.time + records.timeDelta(i))
+      const slot = slots.of(feed, index, key, dedupId)
       const from = scan.ends[slot] as number
       scan.ends[slot] = index + 1
       if (!isOurs(slot) || progress.isDone(slot, feed, index) || !this.#isWanted(batch, records, i)) continue
-      const lane = byKey && key !== undefined ? `k${key}` : `${feed}/${index}`
-      backlog.add({
-        slot,
-        feed,
-        index,
-        from,
-        offset: offset + i,
-        lane,
-        ...(records && this.#sortingOf(feed, index, records, i)),
-      })
+      const lane = byKey && key !== undefined ? `k${key}` : dedupId === undefined ? `${feed}/${index}` : `d${dedupId}`
+      const place = { slot, feed, index, from, offset: offset + i, lane }
+      if (sorting === undefined) backlog.add(place)
+      else backlog.add({ ...place, ...sorting, ...this.#heldBack(feed, index, sorting), ...(inKey && { dedupId }) })
     }
     return has() > before
   }
 
-  #sortingOf(feed: FeedId, index: number, records: RecordBatch, i: number): Sorting | undefined {
-    const { sort, heldUntil } = this.#options
-    if (sort === undefined) return undefined
-    const sorting = sort(records, i)
-    const until = heldUntil(feed, index)
-    return until === undefined ? sorting : { ...sorting, notBefore: Math.max(until, sorting.notBefore ?? 0) }
+  /** What somebody borrowed is left to it. */
+  #heldBack(feed: FeedId, index: number, { notBefore = 0 }: Sorting): Sorting {
+    const until = this.#options.heldUntil(feed, index)
+    return until === undefined ? {} : { notBefore: Math.max(until, notBefore) }
   }
 
   #scanOf(batch: Batch): FeedScan {
@@ -237,13 +236,13 @@ export class Reader {
 
   /** Which records of a batch are not done. */
   #openOf(batch: Batch): { slot: number; i: number }[] {
-    const { slots, progress } = this.#options
+    const { slots, progress, sort } = this.#options
     const { feed, head } = batch.head
     const open: { slot: number; i: number }[] = []
     if (this.#isPast(batch) || head.firstIndex + head.count <= progress.doneBeforeOf(feed)) return open
     const records = recordsOf(batch)
     for (let i = 0; i < (records?.count ?? 0); i++) {
-      const slot = slots.of(feed, head.firstIndex + i, records?.key(i))
+      const slot = slots.of(feed, head.firstIndex + i, records?.key(i), records && sort?.(records, i).dedupId)
       if (!progress.isDone(slot, feed, head.firstIndex + i) && this.#isWanted(batch, records, i)) open.push({ slot, i })
     }
     return open

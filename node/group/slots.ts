@@ -43,10 +43,11 @@ export class Slots {
     this.#byKey = type === 'key-shared'
   }
 
-  /** By key where the group keeps keys in order and the record has one, otherwise by its id. */
-  of(feed: FeedId, index: number, key: string | undefined): number {
+  /** By key where the group keeps keys in order and the record has one, otherwise by its deduplication id or its own. */
+  of(feed: FeedId, index: number, key: string | undefined, dedupId?: string): number {
     if (this.count === 1) return 0
     if (this.#byKey && key !== undefined) return hashText(key) % this.count
+    if (dedupId !== undefined) return hashText(dedupId) % this.count
     if (this.#feed !== feed) {
       this.#feed = feed
       this.#feedHash = hashText(feed)

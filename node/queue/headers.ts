@@ -7,20 +7,23 @@ import type { RecordBatch } from '../wire/record.ts'
 const notBefore = 'grapevine-not-before'
 const expires = 'grapevine-expires'
 const priority = 'grapevine-priority'
+const dedup = 'grapevine-dedup'
 
 export interface Wishes {
   delayMs?: number
   priority?: number
   expiresMs?: number | undefined
+  dedupId?: string | undefined
 }
 
 /** Times are told as moments by the sender's clock. */
 export function headersOf(wishes: Wishes, now: number): Headers {
-  const { delayMs = 0, priority: urgency = limits.queuePriority, expiresMs } = wishes
+  const { delayMs = 0, priority: urgency = limits.queuePriority, expiresMs, dedupId } = wishes
   return {
     ...(delayMs > 0 && { [notBefore]: String(Math.ceil(now + delayMs)) }),
     ...(expiresMs !== undefined && { [expires]: String(Math.ceil(now + expiresMs)) }),
     ...(urgency !== limits.queuePriority && { [priority]: String(urgency) }),
+    ...(dedupId !== undefined && { [dedup]: dedupId }),
   }
 }
 
@@ -34,6 +37,7 @@ export function sortingOf(records: RecordBatch, at: number): Sorting {
     ...(from !== undefined && { notBefore: from }),
     ...(until !== undefined && { expires: until }),
     ...(urgency !== undefined && urgency <= limits.queuePriorityMax && { priority: urgency }),
+    ...(headers[dedup] !== undefined && { dedupId: headers[dedup] }),
   }
 }
 

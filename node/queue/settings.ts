@@ -37,6 +37,7 @@ const sendShape = z.strictObject({
     .max(limits.queuePriorityMax, says(priorityText))
     .default(limits.queuePriority),
   groupId: id.optional(),
+  dedupId: id.optional(),
   expiresMs: z.number(says(expiryText)).positive(says(expiryText)).optional(),
   headers: z.record(z.string(), z.string(), says('takes an object of texts')).optional(),
   confirm: z.union([z.literal('auto'), z.int().min(0)], says("takes 'auto' or a whole number from 0")).optional(),

@@ -165,6 +165,45 @@ test('what has expired is removed instead of received', () =>
     assert.is((await queue.stats()).records, 0)
   }))
 
+test(
+  'of what is sent twice under one id within five minutes one is received, on whatever peers',
+  () =>
+    simulate({ peers: 3, seed: 6 }, async (world) => {
+      const [a, b, c] = world.peers
+      const [qa, qb, qc] = [a, b, c].map((peer) => peer.queue<string>('jobs')) as [
+        Queue<string>,
+        Queue<string>,
+        Queue<string>,
+      ]
+      await Promise.all([qa.receive(), qb.receive(), qc.receive()])
+      for (let i = 0; i < 20; i++)
+        await Promise.all([qa.send(`a${i}`, { dedupId: `${i}` }), qb.send(`b${i}`, { dedupId: `${i}` })])
+      const first = await drainOf(qc)
+      assert.equal(new Set(first.map((value) => value.slice(1))).size, 20)
+      assert.is(first.length, 20)
+      await qa.send('a0 again', { dedupId: '0' })
+      assert.equal(await drainOf(qb), [])
+      await b.crash()
+      await world.sleep(10_000)
+      await qa.send('a1 again', { dedupId: '1' })
+      assert.equal(await drainOf(qc), [], 'also when its holder is another by now')
+      await world.sleep(300_000)
+      await qa.send('a2 later', { dedupId: '2' })
+      assert.equal(await drainOf(qc), ['a2 later'])
+      await world.until(async () => (await qa.stats()).records === 0)
+    }),
+  slow,
+)
+
+test('with fifo, ids are those of a message group', () =>
+  simulate({ peers: 1 }, async (world) => {
+    const [a] = world.peers
+    const queue = a.queue<string>('jobs', { fifo: true })
+    for (const groupId of ['x', 'y', 'x']) await queue.send(groupId, { groupId, dedupId: 'same' })
+    assert.equal((await drainOf(queue)).sort(), ['x', 'y'])
+    await world.until(async () => (await queue.stats()).records === 0)
+  }))
+
 test('with fifo, one record of a message group at a time and in order, groups beside each other', () =>
   simulate({ peers: 1 }, async (world) => {
     const [a] = world.peers
