@@ -2,19 +2,10 @@
 import { isUtf8 } from 'node:buffer'
 import type { Message } from '../node/index.ts'
 
-export function jsonLine({
-  topic,
-  publisher,
-  feed,
-  seq,
-  index,
-  offset,
-  time,
-  key,
-  headers,
-  value,
-}: Message<Uint8Array>): string {
-  const meta = JSON.stringify({ topic, publisher, feed, seq, index, offset, time, key: key ?? null, headers })
+/** `more` stands before the value. */
+export function jsonLine(message: Message<Uint8Array>, more: object = {}): string {
+  const { topic, publisher, feed, seq, index, offset, time, key, headers, value } = message
+  const meta = JSON.stringify({ topic, publisher, feed, seq, index, offset, time, key: key ?? null, headers, ...more })
   return `${meta.slice(0, -1)},"value":${jsonValue(value)}}\n`
 }
 

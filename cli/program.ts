@@ -1,6 +1,7 @@
 /** All commands in one program: how arguments are judged, how failures are told, and what the process exits with. */
 import { Command, CommanderError } from 'commander'
 import { isError, version } from '../node/index.ts'
+import { addConsume } from './command/consume.ts'
 import { addFriends } from './command/friends.ts'
 import { addInvite } from './command/invite.ts'
 import { addPub } from './command/pub.ts'
@@ -30,7 +31,8 @@ export function grapevine(): Command {
     .addHelpText('after', exitCodes)
     .exitOverride()
     .configureOutput({ writeErr: (text) => process.stderr.write(text) })
-  for (const add of [addUp, addPub, addSub, addStatus, addFriends, addTopics, addInvite, addSim]) add(program)
+  for (const add of [addUp, addPub, addSub, addConsume, addStatus, addFriends, addTopics, addInvite, addSim])
+    add(program)
   // Subcommands are made before they can inherit it.
   for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)')
   return program

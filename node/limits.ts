@@ -311,6 +311,8 @@ export const limits = {
 
   /** Bytes on their way through one WebSocket of the local API and not yet dealt with by the reader. More: its sender waits. */
   apiWindowBytes: 1 * MiB,
+  /** What may wait to be sent over one WebSocket of the local API, the largest record and answers included. More: its other side does not read, and the connection is cut. */
+  apiUnreadBytesMax: 32 * MiB,
   /** Records in one message of the local API end at about this size, so that acknowledgements never wait long behind them. */
   apiFrameBytes: 256 * KiB,
   /** WebSockets open at the local API. More: refused with status 503. */

@@ -64,7 +64,7 @@ async function print(
   let printed = 0
   for await (const batch of subscription.batches()) {
     const messages = batch.slice(0, count - printed)
-    await write(json ? messages.map(jsonLine).join('') : linesOf(messages))
+    await write(json ? messages.map((message) => jsonLine(message)).join('') : linesOf(messages))
     printed += messages.length
     if (named) {
       const ack = Promise.all(messages.map((message) => message.ack())).catch((error) => {

@@ -36,8 +36,9 @@ export class Channel {
     return this.#socket.readyState === this.#socket.OPEN
   }
 
-  /** Steering messages are small and never wait. */
+  /** Steering messages are small and never wait; whoever lets too many of them pile up loses the connection. */
   send(message: object): void {
+    if (this.#socket.bufferedAmount > limits.apiUnreadBytesMax) this.#socket.terminate()
     if (this.open) this.#socket.send(JSON.stringify(message))
   }
 

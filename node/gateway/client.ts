@@ -4,7 +4,6 @@
  * with `ApiFailed`; nothing is sent twice, since only the caller knows whether that is right.
  */
 import { GrapevineError } from '../errors.ts'
-import { limits } from '../limits.ts'
 import { codecOf } from '../topic/codec.ts'
 import type {
   FriendStatus,
@@ -18,9 +17,9 @@ import type {
   TopicStatus,
 } from '../types.ts'
 import { parseTopic } from '../wire/topic.ts'
-import { Inbox } from './inbox.ts'
-import { type ApiPlace, getJson, lost, openChannel, placeOf } from './remote-socket.ts'
-import { type RemoteOwner, RemoteTopic, unsupported } from './remote-topic.ts'
+import { remoteEvents } from './remote-events.ts'
+import { type ApiPlace, askJson, placeOf } from './remote-socket.ts'
+import { type RemoteOpen, type RemoteOwner, RemoteTopic, unsupported } from './remote-topic.ts'
 
 export interface ConnectOptions {
   /** `HOST:PORT` of the peer's local API. */
@@ -32,7 +31,7 @@ export interface ConnectOptions {
 /** Connects to a running peer. Throws `ApiFailed` when it does not answer or refuses the token. */
 export async function connectPeer({ api, token }: ConnectOptions): Promise<Peer> {
   const place = placeOf(api, token)
-  const { id } = await getJson<PeerStatus>(place, '/v1/status')
+  const { id } = await askJson<PeerStatus>(place, '/v1/status')
   return new RemotePeer(place, id)
 }
 
@@ -40,7 +39,7 @@ class RemotePeer implements Peer, RemoteOwner {
   readonly id: PeerId
   readonly place: ApiPlace
   readonly #work = new Map<Promise<unknown>, (() => void) | undefined>()
-  readonly #open = new Set<{ close(): unknown }>()
+  readonly #open = new Set<RemoteOpen>()
   readonly #topics = new Map<string, Topic<unknown>>()
   #state: 'open' | 'draining' | 'closed' = 'open'
 
@@ -82,38 +81,16 @@ class RemotePeer implements Peer, RemoteOwner {
 
   async #get<T>(path: string): Promise<T> {
     if (this.#state === 'closed') throw closed()
-    return getJson<T>(this.place, path)
-  }
-
-  async *#eventsOf(inbox: Inbox<PeerEvent>, opened: Promise<{ close(): unknown }>): AsyncGenerator<PeerEvent> {
-    try {
-      await opened
-      for (let event = await inbox.take(); event; event = await inbox.take()) yield event
-    } finally {
-      const channel = await opened.catch(() => undefined)
-      channel?.close()
-      if (channel) this.release(channel)
-    }
+    return askJson<T>(this.place, path)
   }
 
   events(): AsyncIterable<PeerEvent> {
-    const inbox = new Inbox<PeerEvent>()
-    const opened = openChannel(this.place, '/v1/events', {
-      onText: (text) => {
-        const event = JSON.parse(text)
-        if (event.type === 'ready') return
-        if (inbox.size >= limits.eventsMax) inbox.dropOldest()
-        inbox.push(event)
-      },
-      onFrame: () => {},
-      onClose: (code) => (code === 1000 ? inbox.end() : inbox.fail(lost('the connection to the local API was lost'))),
-    }).then((channel) => this.adopt(channel))
-    opened.catch(() => {})
-    return this.#eventsOf(inbox, opened)
+    return remoteEvents(this, '/v1/events')
   }
 
-  /** Waits for the publishes of this connection, then ends its subscriptions; the peer itself goes on. */
+  /** Waits for what its consumers have, and for the publishes of this connection, then ends its subscriptions; the peer itself goes on. */
   async drain(): Promise<void> {
+    await Promise.all([...this.#open].map((open) => open.drain?.()))
     if (this.#state === 'open') this.#state = 'draining'
     await Promise.allSettled(this.#work.keys())
     await Promise.allSettled([...this.#open].map((open) => open.close()))
@@ -143,12 +120,12 @@ class RemotePeer implements Peer, RemoteOwner {
     return work
   }
 
-  adopt<S extends { close(): unknown }>(open: S): S {
+  adopt<S extends RemoteOpen>(open: S): S {
     this.#open.add(open)
     return open
   }
 
-  release(closed: { close(): unknown }): void {
+  release(closed: RemoteOpen): void {
     this.#open.delete(closed)
   }
 }

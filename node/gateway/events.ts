@@ -1,16 +1,38 @@
-/** The serving end of `/v1/events`: each event as JSON text. A reader that does not read loses the oldest (`limits.eventsMax`). */
+/**
+ * The serving end of `/v1/events` and `/v1/group-events`: each event as JSON text. A reader that does not read loses the oldest
+ * (`limits.eventsMax`).
+ */
 import type { WebSocket } from 'ws'
-import type { Peer } from '../types.ts'
+import type { GroupEvent, Peer, PeerEvent } from '../types.ts'
+import { failureOf, groupOpening, parseJson } from './frame.ts'
 
 export function serveEvents(socket: WebSocket, peer: Peer): void {
-  const events = peer.events()[Symbol.asyncIterator]()
+  pump(socket, peer.events())
+}
+
+/** Its reader says first which group it means. */
+export function serveGroupEvents(socket: WebSocket, peer: Peer): void {
+  socket.on('error', () => {})
+  socket.once('message', (text) => {
+    try {
+      const { topic, group, options } = parseJson(text.toString(), groupOpening)
+      pump(socket, peer.topic(topic, { codec: 'bytes' }).group(group, options).events())
+    } catch (error) {
+      socket.send(JSON.stringify({ type: 'error', ...failureOf(error) }))
+      socket.close(1000)
+    }
+  })
+}
+
+function pump(socket: WebSocket, from: AsyncIterable<PeerEvent | GroupEvent>): void {
+  const events = from[Symbol.asyncIterator]()
   const end = () => void events.return?.()
   socket.on('close', end)
   socket.on('error', end)
   socket.on('message', () => socket.close(1008, 'nothing is expected here'))
 
   const send = (text: string) => new Promise<boolean>((resolve) => socket.send(text, (error) => resolve(!error)))
-  const pump = async () => {
+  const sendAll = async () => {
     // The client asks for events from now on: this tells it when now was.
     let open = await send('{"type":"ready"}')
     while (open) {
@@ -19,5 +41,5 @@ export function serveEvents(socket: WebSocket, peer: Peer): void {
     }
     socket.close(1000)
   }
-  pump().catch(() => socket.close(1011, 'events failed'))
+  sendAll().catch(() => socket.close(1011, 'events failed'))
 }

@@ -9,7 +9,7 @@
 import { z } from 'zod'
 import { type ErrorCode, type ErrorData, GrapevineError, isError } from '../errors.ts'
 import { limits } from '../limits.ts'
-import type { FeedId, Message, Outgoing, PeerId } from '../types.ts'
+import type { FeedId, GroupOptions, Message, Outgoing, PeerId } from '../types.ts'
 import { encodeRecords, openRecords, type RecordInput } from '../wire/record.ts'
 
 const confirm = z.union([z.literal('auto'), z.int().min(0)]).optional()
@@ -47,6 +47,34 @@ export const readerWord = z.discriminatedUnion('type', [
 ])
 export const publisherWord = z.strictObject({ type: z.literal('end') })
 
+/** JSON has no NaN: what was no number stays none, and is refused by whoever judges it. */
+const given = z
+  .number()
+  .nullable()
+  .transform((number) => number ?? Number.NaN)
+/** Which group. First message on `/v1/group-events`, and the body of a POST to `/v1/group`; its options are the group's to judge. */
+export const groupOpening = z.strictObject({
+  topic: z.string(),
+  group: z.string(),
+  options: z.record(z.string(), z.unknown()).transform((options) => options as GroupOptions),
+})
+export type GroupOpening = z.infer<typeof groupOpening>
+/** First message on `/v1/consume`. */
+export const consumeOpening = groupOpening.extend({ concurrency: given.optional() })
+/**
+ * What a consumer says: its application has these records now (numbered as delivered), and asks again after it hung; what it does with one, to be
+ * answered by `id`; the end.
+ */
+export const consumerWord = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('taken'), numbers: z.array(whole).max(limits.groupConcurrencyMax) }),
+  z.strictObject({ type: z.literal('ask') }),
+  z.strictObject({ type: z.literal('ack'), id: whole, number: whole }),
+  z.strictObject({ type: z.literal('nack'), id: whole, number: whole, delayMs: given.optional() }),
+  z.strictObject({ type: z.literal('extend'), id: whole, number: whole, ms: given }),
+  z.strictObject({ type: z.literal('end') }),
+])
+export type ConsumerWord = z.infer<typeof consumerWord>
+
 /** Consecutive records of one batch. */
 const run = z.object({
   publisher: z.string().transform((text) => text as PeerId),
@@ -59,6 +87,10 @@ const run = z.object({
 type Run = z.infer<typeof run>
 /** The JSON part of a binary message to a reader: the number of its first record, the earliest time, the runs. */
 export const deliveryHead = z.object({ first: whole, time: z.number(), runs: z.array(run) })
+export type DeliveryHead = z.infer<typeof deliveryHead>
+/** The JSON part of a binary message to a consumer, which has one record. */
+export const handedHead = deliveryHead.extend({ attempt: whole, fencingToken: whole })
+export type HandedHead = z.infer<typeof handedHead>
 
 /** The error's form on the wire. */
 export interface Failure {
@@ -95,6 +127,11 @@ export function parseJson<T>(text: string, shape: z.ZodType<T>): T {
   } catch {
     throw badRequest('a message is not JSON')
   }
+  return checkShape(value, shape)
+}
+
+/** Throws `ApiFailed` with status 400. */
+export function checkShape<T>(value: unknown, shape: z.ZodType<T>): T {
   const parsed = shape.safeParse(value)
   if (parsed.success) return parsed.data
   throw badRequest(`a message has the wrong shape: ${z.prettifyError(parsed.error)}`)
@@ -121,8 +158,10 @@ export function openOutgoing(body: Uint8Array, count: number): Outgoing<Uint8Arr
   }
 }
 
-/** `first` is the number of the first of `messages` among all that this reader was sent. */
-export function packDelivery(messages: readonly Message<Uint8Array>[], first: number): Uint8Array {
+type Delivered = Omit<Message<Uint8Array>, 'ack'>
+
+/** `first` is the number of the first of `messages` among all that this reader was sent; `more` goes into the JSON part. */
+export function packDelivery(messages: readonly Delivered[], first: number, more: object = {}): Uint8Array {
   const time = messages.reduce((least, message) => Math.min(least, message.time), Number.POSITIVE_INFINITY)
   const records = messages.map(({ value, key, headers, time: at }) => ({
     value,
@@ -130,10 +169,10 @@ export function packDelivery(messages: readonly Message<Uint8Array>[], first: nu
     timeDelta: at - time,
     ...(key === undefined ? {} : { key }),
   }))
-  return packFrame({ first, time, runs: runsOf(messages) }, encodeRecords(records))
+  return packFrame({ first, time, runs: runsOf(messages), ...more }, encodeRecords(records))
 }
 
-function runsOf(messages: readonly Message<Uint8Array>[]): Run[] {
+function runsOf(messages: readonly Delivered[]): Run[] {
   const runs: Run[] = []
   for (const { publisher, feed, seq, index, offset } of messages) {
     const last = runs.at(-1)

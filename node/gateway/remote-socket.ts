@@ -23,17 +23,23 @@ export function lost(what: string, cause?: unknown): GrapevineError<'ApiFailed'>
   return new GrapevineError('ApiFailed', `${what}: is the peer still running?`, { status: 0 }, cause)
 }
 
-/** One GET. Rejects with the error the peer answered, or `ApiFailed`. */
-export async function getJson<T>(place: ApiPlace, path: string): Promise<T> {
+/** One GET, or a POST of `body`. Rejects with the error the peer answered, or `ApiFailed`. */
+export async function askJson<T>(place: ApiPlace, path: string, body?: object): Promise<T> {
+  const headers = { authorization: `Bearer ${place.token}` }
+  const post = {
+    method: 'POST',
+    headers: { ...headers, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  }
   let response: Response
   try {
-    response = await fetch(place.url + path, { headers: { authorization: `Bearer ${place.token}` } })
+    response = await fetch(place.url + path, body === undefined ? { headers } : post)
   } catch (error) {
     throw lost(`the local API at ${place.url} does not answer`, error)
   }
-  const body: unknown = await response.json().catch(() => undefined)
-  if (!response.ok) throw errorOf(body, response.status)
-  return body as T
+  const answer: unknown = await response.json().catch(() => undefined)
+  if (!response.ok) throw errorOf(answer, response.status)
+  return answer as T
 }
 
 /** Opens a WebSocket; its handler hears everything from the first message on. Rejects with `ApiFailed`. */

@@ -6,20 +6,11 @@
 import { z } from 'zod'
 import { GrapevineError } from '../errors.ts'
 import type { Codec } from '../topic/codec.ts'
-import type {
-  FeedId,
-  Headers,
-  Message,
-  PeerId,
-  StartPosition,
-  SubscribeOptions,
-  Subscription,
-  TopicName,
-} from '../types.ts'
-import { openRecords } from '../wire/record.ts'
+import type { Message, StartPosition, SubscribeOptions, Subscription, TopicName } from '../types.ts'
 import type { Channel } from './channel.ts'
 import { deliveryHead, errorOf, openFrame, parseJson } from './frame.ts'
 import { Inbox } from './inbox.ts'
+import { fieldsOf, RemoteMessage } from './remote-message.ts'
 import { type ApiPlace, lost, openChannel } from './remote-socket.ts'
 
 const word = z.discriminatedUnion('type', [
@@ -41,40 +32,6 @@ interface Delivery<T> {
 interface AckFlush {
   numbers: number[]
   done: PromiseWithResolvers<void>
-}
-
-class RemoteMessage<T> implements Message<T> {
-  readonly topic: TopicName
-  readonly value: T
-  readonly key: string | undefined
-  readonly headers: Headers
-  readonly time: number
-  readonly publisher: PeerId
-  readonly feed: FeedId
-  readonly seq: number
-  readonly index: number
-  readonly id: string
-  readonly offset: number
-  readonly #ack: () => Promise<void>
-
-  constructor(fields: Omit<Message<T>, 'ack' | 'id'>, ack: () => Promise<void>) {
-    this.topic = fields.topic
-    this.value = fields.value
-    this.key = fields.key
-    this.headers = fields.headers
-    this.time = fields.time
-    this.publisher = fields.publisher
-    this.feed = fields.feed
-    this.seq = fields.seq
-    this.index = fields.index
-    this.id = `${fields.feed}/${fields.index}`
-    this.offset = fields.offset
-    this.#ack = ack
-  }
-
-  ack(): Promise<void> {
-    return this.#ack()
-  }
 }
 
 export class RemoteSubscription<T> implements Subscription<T> {
@@ -159,29 +116,9 @@ export class RemoteSubscription<T> implements Subscription<T> {
 
   #messagesOf(bytes: Buffer): Message<T>[] {
     const { head, body } = openFrame(bytes, deliveryHead)
-    const count = head.runs.reduce((sum, run) => sum + run.count, 0)
-    const records = openRecords(body, count)
-    const messages: Message<T>[] = []
-    for (const { publisher, feed, seq, index, offset, count } of head.runs) {
-      for (let i = 0; i < count; i++) {
-        const at = messages.length
-        const fields = {
-          topic: this.#topic,
-          value: this.#codec.decode(records.value(at)) as T,
-          key: records.key(at),
-          headers: records.headers(at),
-          time: head.time + records.timeDelta(at),
-          publisher,
-          feed,
-          seq,
-          index: index + i,
-          offset: offset + i,
-        }
-        const number = head.first + at
-        messages.push(new RemoteMessage(fields, () => this.#ack(number)))
-      }
-    }
-    return messages
+    return fieldsOf<T>(head, body, this.#topic, this.#codec).map(
+      (fields, at) => new RemoteMessage(fields, () => this.#ack(head.first + at)),
+    )
   }
 
   #fail(error: unknown): void {

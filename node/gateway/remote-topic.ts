@@ -1,10 +1,11 @@
 /** A topic through the local API: single publishes share one connection, every `publishMany` has its own. */
 import { z } from 'zod'
 import { GrapevineError } from '../errors.ts'
+import { checkGroupOptions } from '../group/settings.ts'
 import { limits } from '../limits.ts'
 import type { Codec } from '../topic/codec.ts'
 import type {
-  Group,
+  GroupOptions,
   Outgoing,
   PublishManyOptions,
   PublishManyResult,
@@ -18,6 +19,7 @@ import type {
 import { type RecordInput, recordSize } from '../wire/record.ts'
 import type { Channel } from './channel.ts'
 import { errorOf, packOutgoing, parseJson } from './frame.ts'
+import { RemoteGroup } from './remote-group.ts'
 import { type ApiPlace, lost, openChannel } from './remote-socket.ts'
 import { RemoteSubscription } from './remote-subscription.ts'
 
@@ -38,9 +40,15 @@ export interface RemoteOwner {
   assertOpen(): void
   /** `drain()` waits for it; `close()` calls `end`. */
   track<T>(work: Promise<T>, end?: () => void): Promise<T>
-  /** `close()` ends it, `drain()` too once all publishes are through. */
-  adopt<S extends { close(): unknown }>(open: S): S
-  release(closed: { close(): unknown }): void
+  adopt<S extends RemoteOpen>(open: S): S
+  release(closed: RemoteOpen): void
+}
+
+/** Something with a connection of its own: the peer's `close()` closes it, `drain()` too once all publishes are through. */
+export interface RemoteOpen {
+  close(): unknown
+  /** What `drain()` waits for first. */
+  drain?(): Promise<void>
 }
 
 export class RemoteTopic<T> implements Topic<T> {
@@ -181,9 +189,10 @@ export class RemoteTopic<T> implements Topic<T> {
     channel.send({ type: 'end' })
   }
 
-  /** Not yet: throws `Unsupported`. */
-  group(): Group<T> {
-    throw unsupported('consumer groups through the local API')
+  group(name: string, options: GroupOptions = {}): RemoteGroup<T> {
+    this.#owner.assertOpen()
+    checkGroupOptions(this.name, name, options)
+    return new RemoteGroup<T>(this.#owner, { topic: this.name, group: name }, this.#codec, options)
   }
 
   /** Not yet: throws `Unsupported`. */

@@ -1,8 +1,8 @@
 /**
  * The local API of a peer: what `connectPeer` (client.ts), the command line and local tools talk to.
  *
- * Owns one HTTP server on loopback. `GET /v1/status`, `/v1/friends`, `/v1/topics` answer with JSON; the WebSockets
- * `/v1/publish`, `/v1/subscribe`, `/v1/events` carry records and events (frame.ts).
+ * Owns one HTTP server on loopback. `GET /v1/status`, `/v1/friends`, `/v1/topics` and `POST /v1/group` answer with JSON; the
+ * WebSockets `/v1/publish`, `/v1/subscribe`, `/v1/consume`, `/v1/events`, `/v1/group-events` carry records and events (frame.ts).
  * Promises: 1. nothing is answered without the bearer token (guard.ts); 2. each socket holds a bounded number of
  * bytes, and a slow one slows only itself; 3. a failure arrives at the client as the error it was.
  * Refuses: addresses beyond loopback, foreign hosts and origins, messages of the wrong shape or size.
@@ -15,8 +15,9 @@ import type { WebSocket } from 'ws'
 import { GrapevineError, isError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Peer } from '../types.ts'
-import { serveEvents } from './events.ts'
-import { failureOf } from './frame.ts'
+import { serveConsume } from './consume.ts'
+import { serveEvents, serveGroupEvents } from './events.ts'
+import { checkShape, failureOf, groupOpening } from './frame.ts'
 import { parseListen, refusalOf } from './guard.ts'
 import { servePublish } from './publish.ts'
 import { serveSubscribe } from './subscribe.ts'
@@ -75,11 +76,17 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   app.get('/v1/status', () => peer.status())
   app.get('/v1/friends', () => peer.friends())
   app.get('/v1/topics', () => peer.topics())
+  app.post('/v1/group', ({ body }) => {
+    const { topic, group, options } = checkShape(body, groupOpening)
+    return peer.topic(topic).group(group, options).status()
+  })
   const socketRoute = (path: string, serve: (socket: WebSocket, peer: Peer) => void) =>
     app.get(path, { websocket: true }, (socket) => serve(socket, peer))
   socketRoute('/v1/publish', servePublish)
   socketRoute('/v1/subscribe', serveSubscribe)
+  socketRoute('/v1/consume', serveConsume)
   socketRoute('/v1/events', serveEvents)
+  socketRoute('/v1/group-events', serveGroupEvents)
   await decorate?.(app)
 
   try {

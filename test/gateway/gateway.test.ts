@@ -123,13 +123,6 @@ test('values and topics are checked before anything is sent', async ({ use }) =>
   assert.is((await thrown(() => peer.topic('a', { codec: 'bytes' }).publish(large))).code, 'RecordTooLarge')
 })
 
-test('what the local API cannot do yet says so', async ({ use }) => {
-  const { peer } = await pair(use)
-  const refused = await thrown(() => peer.topic('jobs').group('work'))
-  assert.is(refused.code, 'Unsupported')
-  assert.match(refused.message, 'use createPeer')
-})
-
 test('the largest record goes through, there and back', async ({ use }) => {
   const { peer } = await pair(use)
   const topic = peer.topic<Uint8Array>('large', { codec: 'bytes' })

@@ -1,8 +1,11 @@
 /** A client that holds the token can still be broken: whatever it sends, it loses its connection and nothing else happens. */
+import { EventEmitter } from 'node:events'
 import * as assert from 'uvu/assert'
 import WebSocket from 'ws'
+import { Channel } from '../../node/gateway/channel.ts'
 import { startGateway } from '../../node/gateway/server.ts'
 import { limits } from '../../node/limits.ts'
+import { meshOf } from '../helper/mesh.ts'
 import { suite } from '../helper/suite.ts'
 import { FakePeer } from './fake-peer.ts'
 
@@ -47,6 +50,10 @@ const bad: [title: string, path: string, messages: (string | Uint8Array)[]][] = 
   ['records from a reader', '/v1/subscribe', [open, frame('{"count":1}')]],
   ['a word nobody knows', '/v1/subscribe', [open, '{"type":"hello"}']],
   ['an endless range of acknowledgements', '/v1/subscribe', [open, '{"type":"ack","id":0,"ranges":[[0,1e300]]}']],
+  ['no group', '/v1/consume', [open]],
+  ['options that are none', '/v1/consume', ['{"topic":"a","group":"g","options":[]}']],
+  ['records from a consumer', '/v1/consume', [frame('{"count":1}')]],
+  ['no group to tell events of', '/v1/group-events', [open]],
   ['words to the events', '/v1/events', ['hello']],
 ]
 
@@ -60,6 +67,61 @@ for (const [title, path, messages] of bad) {
     assert.is(fake.records('a').length, 0)
   })
 }
+
+const consume = '{"topic":"a","group":"g","options":{},"concurrency":2}'
+const badWords: [title: string, words: string[]][] = [
+  ['a word nobody knows', ['{"type":"hello"}']],
+  ['taking what has no number', ['{"type":"taken","numbers":[1e300]}']],
+  ['taking more than there can be', [JSON.stringify({ type: 'taken', numbers: new Array(1_001).fill(0) })]],
+  ['a time that is text', ['{"type":"extend","id":0,"number":0,"ms":"9"}']],
+]
+for (const [title, words] of badWords) {
+  test(`${title} ends a consumer's connection`, async ({ use }) => {
+    const [peer] = await meshOf(use, 1)
+    const gateway = use(await startGateway({ peer }))
+    const heard = await say(gateway.address, gateway.token, '/v1/consume', [consume, ...words])
+    assert.match(heard.join('\n'), '"type":"error"')
+    assert.is(heard.at(-1), '1000')
+    // The next gets the group at once.
+    const records = peer.topic('a').group('g').consume()[Symbol.asyncIterator]()
+    const first = records.next()
+    await peer.topic('a').publish(1)
+    await (await first).value?.ack()
+  })
+}
+
+test('settling what was never handed out is answered, and does nothing', async ({ use }) => {
+  const [peer] = await meshOf(use, 1)
+  const gateway = use(await startGateway({ peer }))
+  const words = ['ack', 'nack'].map((type, id) => JSON.stringify({ type, id, number: 9 }))
+  words.unshift('{"type":"taken","numbers":[9]}', '{"type":"ask"}')
+  const heard = await say(gateway.address, gateway.token, '/v1/consume', [consume, ...words, '{"type":"end"}'])
+  assert.equal(heard, [
+    '{"type":"gone","id":0}',
+    '{"type":"gone","id":1}',
+    '{"type":"back","numbers":[]}',
+    '{"type":"end"}',
+    '1000',
+  ])
+})
+
+test('whoever asks and does not read the answers is cut off', () => {
+  const said: string[] = []
+  const socket = Object.assign(new EventEmitter(), {
+    OPEN: 1,
+    readyState: 1,
+    bufferedAmount: limits.apiUnreadBytesMax,
+    send: (text: string) => said.push(text),
+    terminate: () => said.push('cut'),
+  })
+  const nothing = () => {}
+  const channel = new Channel(socket as never, { onText: nothing, onFrame: nothing, onClose: nothing })
+  channel.send({ answer: 1 })
+  assert.equal(said, ['{"answer":1}'])
+  socket.bufferedAmount++
+  channel.send({ answer: 2 })
+  assert.ok(said.includes('cut'))
+})
 
 test('a message beyond the limit ends the connection', async ({ use }) => {
   const gateway = use(await startGateway({ peer: new FakePeer() }))
