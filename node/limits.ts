@@ -278,6 +278,8 @@ export const limits = {
   /** Of records sent under one deduplication id within this time one is handed out, as with SQS; and so many ids are remembered, some 300 B each. */
   queueDedupMs: 300 * second,
   queueDedupMax: 100_000,
+  /** Records received from one queue that can be settled by their receipts, some 300 B each. More: the oldest only by whoever has it. */
+  queueReceiptsMax: 20_000,
   /** How long a request waits for its answer, unless told otherwise; and requests of one topic that wait at once. More: `TooManyRequests`. */
   requestMs: 5 * second,
   requestsMax: 10_000,
@@ -317,4 +319,8 @@ export const limits = {
   apiFrameBytes: 256 * KiB,
   /** WebSockets open at the local API. More: refused with status 503. */
   apiSocketsMax: 256,
+  /** How long one request for records of a queue may wait for the first: clients ask again. */
+  apiPollMs: 60 * second,
+  /** Values in one answer about a queue, before base64; a single larger one is told all the same. */
+  apiAnswerBytes: 16 * MiB,
 } as const

@@ -289,9 +289,15 @@ export interface ReceiveOptions {
   signal?: AbortSignal
 }
 
-export interface QueueRecord<T> extends GroupRecord<T> {
+/** What is done with a received record. Each rejects with `LeaseLost` once it is not its receiver's any more. */
+export interface Settling extends Pick<GroupRecord<unknown>, 'ack' | 'nack' | 'extend'> {
   /** Gives it back untried: handed out again at once, to anybody. It counts as handed out all the same. */
   release(): Promise<void>
+}
+
+export interface QueueRecord<T> extends GroupRecord<T>, Settling {
+  /** Names this delivery: see `byReceipt`. */
+  readonly receipt: string
 }
 
 export interface QueueStats {
@@ -314,6 +320,8 @@ export interface Queue<T> {
   send(value: T, options?: SendOptions): Promise<Receipt>
   /** Records, each for `visibilityMs`; none where there were none in time. Rejects with `GroupConflict`, `PeerClosed`. */
   receive(options?: ReceiveOptions): Promise<QueueRecord<T>[]>
+  /** A record that was received on this peer, by whatever connection, to settle it from elsewhere. */
+  byReceipt(receipt: string): Settling
   /** As of a group. */
   consume(options?: ConsumeOptions): AsyncIterable<QueueRecord<T>>
   /** What is in the queue, in the order in which it came here, without receiving it; at most `max` (default 100). */

@@ -4,6 +4,7 @@
  * with `ApiFailed`; nothing is sent twice, since only the caller knows whether that is right.
  */
 import { GrapevineError } from '../errors.ts'
+import { checkQueueOptions } from '../queue/settings.ts'
 import { codecOf } from '../topic/codec.ts'
 import type {
   FriendStatus,
@@ -12,12 +13,14 @@ import type {
   PeerId,
   PeerStatus,
   Queue,
+  QueueOptions,
   Topic,
   TopicOptions,
   TopicStatus,
 } from '../types.ts'
 import { parseTopic } from '../wire/topic.ts'
 import { remoteEvents } from './remote-events.ts'
+import { RemoteQueue } from './remote-queue.ts'
 import { type ApiPlace, askJson, placeOf } from './remote-socket.ts'
 import { type RemoteOpen, type RemoteOwner, RemoteTopic, unsupported } from './remote-topic.ts'
 
@@ -57,9 +60,11 @@ class RemotePeer implements Peer, RemoteOwner {
     return known as Topic<unknown> as Topic<T>
   }
 
-  /** Not yet: throws `Unsupported`. */
-  queue(): Queue<never> {
-    throw unsupported('queues through the local API')
+  queue<T = unknown>(name: string, options: QueueOptions = {}): Queue<T> {
+    const parsed = parseTopic(name)
+    const { codec } = checkQueueOptions(parsed, options)
+    const topic = this.topic<T>(parsed, { codec })
+    return new RemoteQueue<T>({ owner: this, name: parsed, codec: codecOf(codec), options, topic })
   }
 
   /** Not yet: rejects with `Unsupported`. */

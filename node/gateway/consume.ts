@@ -23,12 +23,15 @@ import {
   packDelivery,
   parseJson,
 } from './frame.ts'
+import { groupOf } from './queue.ts'
 
 export function serveConsume(socket: WebSocket, peer: Peer): void {
   new Consuming(socket, peer)
 }
 
 type Handed = GroupRecord<Uint8Array>
+/** A group, or a queue. */
+type Consumable = Pick<Group<Uint8Array>, 'consume'>
 type SettlingWord = Extract<ConsumerWord, { id: number }>
 
 interface Held {
@@ -43,9 +46,10 @@ class Consuming {
   readonly #peer: Peer
   /** By the number under which it was sent. */
   readonly #held = new Map<number, Held>()
-  #group: Group<Uint8Array> | undefined
+  #group: Consumable | undefined
   #concurrency = 1
-  #leaseMs: number = limits.groupLeaseMs
+  /** How long a record is its consumer's. */
+  #visibilityMs: number = limits.groupLeaseMs
   /** Undefined while the application hangs. */
   #records: AsyncIterator<Handed> | undefined
   #sent = 0
@@ -75,15 +79,16 @@ class Consuming {
     }
   }
 
-  #begin({ topic, group, options, concurrency = 1 }: z.infer<typeof consumeOpening>): void {
-    this.#group = this.#peer.topic<Uint8Array>(topic, { codec: 'bytes' }).group(group, options)
+  #begin({ concurrency = 1, ...opening }: z.infer<typeof consumeOpening>): void {
+    this.#group = groupOf(this.#peer, opening)
     this.#concurrency = concurrency
-    this.#leaseMs = options.leaseMs ?? limits.groupLeaseMs
+    const { leaseMs = limits.groupLeaseMs, visibilityMs = limits.queueVisibilityMs } = opening.options
+    this.#visibilityMs = opening.queue ? visibilityMs : leaseMs
     this.#consume(this.#group)
-    this.#tending = setInterval(() => this.#tend(), this.#leaseMs / 3)
+    this.#tending = setInterval(() => this.#tend(), this.#visibilityMs / 3)
   }
 
-  #consume(group: Group<Uint8Array>): void {
+  #consume(group: Consumable): void {
     const records = group.consume({ concurrency: this.#concurrency })[Symbol.asyncIterator]()
     this.#records = records
     void this.#deliver(records)
@@ -106,7 +111,7 @@ class Consuming {
     const now = Date.now()
     if (this.#waiting().length === 0) this.#takenAt = now
     const number = this.#sent++
-    this.#held.set(number, { record, taken: false, until: now + this.#leaseMs })
+    this.#held.set(number, { record, taken: false, until: now + this.#visibilityMs })
     const { attempt, fencingToken } = record
     await this.#channel.sendFrame(packDelivery([record], number, { attempt, fencingToken }))
     // Nobody gets ahead of its own acknowledgements.
@@ -140,7 +145,7 @@ class Consuming {
       if (held === undefined) continue
       held.taken = true
       // What was sent a moment ago has nearly all of its time.
-      if (held.until - now < 0.9 * this.#leaseMs) this.#extend(held, this.#leaseMs).catch(() => undefined)
+      if (held.until - now < 0.9 * this.#visibilityMs) this.#extend(held, this.#visibilityMs).catch(() => undefined)
     }
   }
 
@@ -183,8 +188,9 @@ class Consuming {
     for (const [number, { taken, until }] of this.#held) if (taken && until <= now) this.#held.delete(number)
     if (this.#ending) this.#closeWhenSettled()
     const waiting = this.#waiting()
-    if (waiting.length > 0 && now - this.#takenAt >= 2 * this.#leaseMs) this.#leave()
-    else for (const [number, held] of waiting) this.#extend(held, this.#leaseMs).catch(() => this.#takeBack([number]))
+    if (waiting.length > 0 && now - this.#takenAt >= 2 * this.#visibilityMs) this.#leave()
+    else
+      for (const [number, held] of waiting) this.#extend(held, this.#visibilityMs).catch(() => this.#takeBack([number]))
   }
 
   /** The application hangs. */

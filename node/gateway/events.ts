@@ -5,6 +5,7 @@
 import type { WebSocket } from 'ws'
 import type { GroupEvent, Peer, PeerEvent } from '../types.ts'
 import { failureOf, groupOpening, parseJson } from './frame.ts'
+import { groupOf } from './queue.ts'
 
 export function serveEvents(socket: WebSocket, peer: Peer): void {
   pump(socket, peer.events())
@@ -15,8 +16,7 @@ export function serveGroupEvents(socket: WebSocket, peer: Peer): void {
   socket.on('error', () => {})
   socket.once('message', (text) => {
     try {
-      const { topic, group, options } = parseJson(text.toString(), groupOpening)
-      pump(socket, peer.topic(topic, { codec: 'bytes' }).group(group, options).events())
+      pump(socket, groupOf(peer, parseJson(text.toString(), groupOpening)).events())
     } catch (error) {
       socket.send(JSON.stringify({ type: 'error', ...failureOf(error) }))
       socket.close(1000)

@@ -9,7 +9,7 @@
 import { z } from 'zod'
 import { type ErrorCode, type ErrorData, GrapevineError, isError } from '../errors.ts'
 import { limits } from '../limits.ts'
-import type { FeedId, GroupOptions, Message, Outgoing, PeerId } from '../types.ts'
+import type { FeedId, GroupOptions, Message, Outgoing, PeerId, QueueOptions } from '../types.ts'
 import { encodeRecords, openRecords, type RecordInput } from '../wire/record.ts'
 
 const confirm = z.union([z.literal('auto'), z.int().min(0)]).optional()
@@ -52,11 +52,12 @@ const given = z
   .number()
   .nullable()
   .transform((number) => number ?? Number.NaN)
-/** Which group. First message on `/v1/group-events`, and the body of a POST to `/v1/group`; its options are the group's to judge. */
+/** Which group, or which queue's. First message on `/v1/group-events`, and the body of a POST to `/v1/group`; its options are the group's to judge. */
 export const groupOpening = z.strictObject({
   topic: z.string(),
   group: z.string(),
-  options: z.record(z.string(), z.unknown()).transform((options) => options as GroupOptions),
+  options: z.record(z.string(), z.unknown()).transform((options) => options as GroupOptions & QueueOptions),
+  queue: z.boolean().optional(),
 })
 export type GroupOpening = z.infer<typeof groupOpening>
 /** First message on `/v1/consume`. */

@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { isError } from '../errors.ts'
 import type { Codec } from '../topic/codec.ts'
-import type { ConsumeOptions, GroupRecord, TopicName } from '../types.ts'
+import type { ConsumeOptions, QueueRecord, TopicName } from '../types.ts'
 import type { Channel } from './channel.ts'
 import { errorOf, type GroupOpening, type HandedHead, handedHead, openFrame, parseJson } from './frame.ts'
 import { fieldsOf } from './remote-message.ts'
@@ -22,7 +22,7 @@ const word = z.discriminatedUnion('type', [
   z.object({ type: z.literal('error'), code: z.string(), message: z.string(), data: z.unknown() }),
 ])
 
-type Result<T> = IteratorResult<GroupRecord<T>, undefined>
+type Result<T> = IteratorResult<QueueRecord<T>, undefined>
 
 interface Pending extends PromiseWithResolvers<void> {
   gone: Gone
@@ -35,7 +35,7 @@ export interface ConsumerParts extends Omit<GroupOpening, 'topic'> {
   codec: Codec
 }
 
-export class RemoteConsumer<T> implements AsyncIterable<GroupRecord<T>>, AsyncIterator<GroupRecord<T>> {
+export class RemoteConsumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator<QueueRecord<T>> {
   /** Resolves when nothing is left of it. */
   readonly ended: Promise<void>
   readonly #parts: ConsumerParts
@@ -46,7 +46,7 @@ export class RemoteConsumer<T> implements AsyncIterable<GroupRecord<T>>, AsyncIt
   readonly #pending = new Map<number, Pending>()
   #ids = 0
   /** Records that wait for the application to ask, by number. */
-  readonly #inbox = new Map<number, GroupRecord<T>>()
+  readonly #inbox = new Map<number, QueueRecord<T>>()
   #taken: number[] = []
   #channel: Channel | undefined
   /** The peer took the application for one that hangs, and sends nothing before it is asked. */
@@ -97,7 +97,7 @@ export class RemoteConsumer<T> implements AsyncIterable<GroupRecord<T>>, AsyncIt
   }
 
   async #open(): Promise<void> {
-    const { place, topic, group, options } = this.#parts
+    const { place, topic, group, options, queue } = this.#parts
     try {
       if (this.#ending) return this.#ended.resolve()
       const channel = await openChannel(place, '/v1/consume', {
@@ -110,7 +110,7 @@ export class RemoteConsumer<T> implements AsyncIterable<GroupRecord<T>>, AsyncIt
         return this.#ended.resolve()
       }
       this.#channel = channel
-      channel.send({ topic, group, options, concurrency: this.#concurrency })
+      channel.send({ topic, group, options, ...(queue && { queue }), concurrency: this.#concurrency })
     } catch (error) {
       this.#fail(error)
     }
@@ -209,7 +209,7 @@ export class RemoteConsumer<T> implements AsyncIterable<GroupRecord<T>>, AsyncIt
   }
 
   /** Those of one turn of the event loop are told together. */
-  #take(number: number, record: GroupRecord<T>): GroupRecord<T> {
+  #take(number: number, record: QueueRecord<T>): QueueRecord<T> {
     this.#inbox.delete(number)
     if (this.#taken.length === 0) setImmediate(() => this.#tellTaken())
     this.#taken.push(number)

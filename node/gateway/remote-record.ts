@@ -1,6 +1,6 @@
 /** A record that a group hands out through the local API: what is done with it is the peer's to answer. */
 import { GrapevineError } from '../errors.ts'
-import type { GroupRecord } from '../types.ts'
+import type { QueueRecord } from '../types.ts'
 import { type Fields, RemoteMessage } from './remote-message.ts'
 
 /** What is done with a record. */
@@ -21,7 +21,7 @@ interface Handed {
   group: string
 }
 
-export class RemoteRecord<T> extends RemoteMessage<T> implements GroupRecord<T> {
+export class RemoteRecord<T> extends RemoteMessage<T> implements QueueRecord<T> {
   readonly attempt: number
   readonly fencingToken: number
   readonly #group: string
@@ -38,6 +38,14 @@ export class RemoteRecord<T> extends RemoteMessage<T> implements GroupRecord<T> 
 
   nack({ delayMs }: { delayMs?: number } = {}): Promise<void> {
     return this.#settle({ type: 'nack', delayMs })
+  }
+
+  get receipt(): string {
+    return `${this.id}/${this.attempt}/${this.fencingToken}`
+  }
+
+  release(): Promise<void> {
+    return this.nack()
   }
 
   extend(ms: number): Promise<void> {

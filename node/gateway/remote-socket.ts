@@ -24,7 +24,7 @@ export function lost(what: string, cause?: unknown): GrapevineError<'ApiFailed'>
 }
 
 /** One GET, or a POST of `body`. Rejects with the error the peer answered, or `ApiFailed`. */
-export async function askJson<T>(place: ApiPlace, path: string, body?: object): Promise<T> {
+export async function askJson<T>(place: ApiPlace, path: string, body?: object, signal?: AbortSignal): Promise<T> {
   const headers = { authorization: `Bearer ${place.token}` }
   const post = {
     method: 'POST',
@@ -33,8 +33,10 @@ export async function askJson<T>(place: ApiPlace, path: string, body?: object): 
   }
   let response: Response
   try {
-    response = await fetch(place.url + path, body === undefined ? { headers } : post)
+    const request = body === undefined ? { headers } : post
+    response = await fetch(place.url + path, { ...request, signal: signal ?? null })
   } catch (error) {
+    signal?.throwIfAborted()
     throw lost(`the local API at ${place.url} does not answer`, error)
   }
   const answer: unknown = await response.json().catch(() => undefined)

@@ -20,6 +20,7 @@ import { serveEvents, serveGroupEvents } from './events.ts'
 import { checkShape, failureOf, groupOpening } from './frame.ts'
 import { parseListen, refusalOf } from './guard.ts'
 import { servePublish } from './publish.ts'
+import { queueRoutes } from './queue.ts'
 import { serveSubscribe } from './subscribe.ts'
 
 export interface GatewayOptions {
@@ -80,6 +81,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const { topic, group, options } = checkShape(body, groupOpening)
     return peer.topic(topic).group(group, options).status()
   })
+  queueRoutes(app, peer)
   const socketRoute = (path: string, serve: (socket: WebSocket, peer: Peer) => void) =>
     app.get(path, { websocket: true }, (socket) => serve(socket, peer))
   socketRoute('/v1/publish', servePublish)

@@ -3,7 +3,7 @@ import { GrapevineError, isError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Codec } from '../topic/codec.ts'
 import { DeliveredMessage } from '../topic/message.ts'
-import type { ConsumeOptions, QueueRecord } from '../types.ts'
+import type { ConsumeOptions, QueueRecord, Settling } from '../types.ts'
 import type { Delivery } from './backlog.ts'
 import type { Desk, Loaded, Settler } from './desk.ts'
 import type { Member } from './member.ts'
@@ -128,6 +128,11 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
   }
 }
 
+/** Names a delivery. */
+export function receiptOf({ feed, index, attempt, term }: Delivery): string {
+  return `${feed}/${index}/${attempt}/${term}`
+}
+
 /** Undefined where the bytes are not what the codec says. */
 export function decode(codec: Codec, { records, at }: Loaded): { value: unknown } | undefined {
   try {
@@ -138,25 +143,21 @@ export function decode(codec: Codec, { records, at }: Loaded): { value: unknown 
   }
 }
 
-export class HandedOut<T> extends DeliveredMessage<T> implements QueueRecord<T> {
-  readonly attempt: number
-  readonly fencingToken: number
+/** What is done with one delivery. */
+export class Settlement implements Settling {
   readonly #settler: Settler
   readonly #delivery: Delivery
-  readonly #value: T
   #settled = false
 
-  constructor(settler: Settler, { delivery, head, records, at }: Loaded, codec: Codec, value: T) {
-    super({ head, records, offset: delivery.offset - at, codec, ack: () => this.#ack() }, at)
+  constructor(settler: Settler, delivery: Delivery) {
     this.#settler = settler
     this.#delivery = delivery
-    this.#value = value
-    this.attempt = delivery.attempt
-    this.fencingToken = delivery.term
   }
 
-  override get value(): T {
-    return this.#value
+  async ack(): Promise<void> {
+    const told = this.#settler.ack(this.#delivery, this.#settled)
+    this.#settled = true
+    await told
   }
 
   async nack({ delayMs = 0 }: { delayMs?: number } = {}): Promise<void> {
@@ -165,19 +166,55 @@ export class HandedOut<T> extends DeliveredMessage<T> implements QueueRecord<T> 
     this.#settled = true
   }
 
-  release(): Promise<void> {
-    return this.nack()
-  }
-
   async extend(ms: number): Promise<void> {
     if (!(ms >= 1 && ms <= limits.groupExtendMsMax)) throw outside('ms', ms, 1)
     this.#settler.extend(this.#delivery, this.#settled, ms)
   }
 
-  async #ack(): Promise<void> {
-    const told = this.#settler.ack(this.#delivery, this.#settled)
-    this.#settled = true
-    await told
+  release(): Promise<void> {
+    return this.nack()
+  }
+}
+
+export class HandedOut<T> extends DeliveredMessage<T> implements QueueRecord<T> {
+  readonly #delivery: Delivery
+  readonly #value: T
+  readonly #settlement: Settlement
+
+  constructor(settler: Settler, { delivery, head, records, at }: Loaded, codec: Codec, value: T) {
+    const settlement = new Settlement(settler, delivery)
+    super({ head, records, offset: delivery.offset - at, codec, ack: () => settlement.ack() }, at)
+    this.#delivery = delivery
+    this.#value = value
+    this.#settlement = settlement
+  }
+
+  override get value(): T {
+    return this.#value
+  }
+
+  get attempt(): number {
+    return this.#delivery.attempt
+  }
+
+  get fencingToken(): number {
+    return this.#delivery.term
+  }
+
+  get receipt(): string {
+    return receiptOf(this.#delivery)
+  }
+
+  nack(options?: { delayMs?: number }): Promise<void> {
+    return this.#settlement.nack(options)
+  }
+
+  extend(ms: number): Promise<void> {
+    return this.#settlement.extend(ms)
+  }
+
+  release(): Promise<void> {
+    return this.#settlement.release()
   }
 }
 

@@ -6,6 +6,7 @@
 
 import { GrapevineError } from '../errors.ts'
 import type { Delivery } from '../group/backlog.ts'
+import { receiptOf, Settlement } from '../group/consumer.ts'
 import type { Desk, Loaded, Settler } from '../group/desk.ts'
 import type { Member } from '../group/member.ts'
 import type { Seat } from '../group/seats.ts'
@@ -35,6 +36,8 @@ export class Lender implements Seat {
   readonly #asks = new Set<Ask>()
   /** Handed to us: with an asker, or here because its asker is gone. */
   readonly #lent = new Set<Delivery>()
+  /** Of a record that was received: where and how it is settled. Beyond `limits.queueReceiptsMax` the oldest is forgotten. */
+  readonly #receipts = new Map<string, { settler: Settler; delivery: Delivery }>()
   #ready: Loaded[] = []
   readonly #borrowed: Loaded[] = []
   #borrowing = false
@@ -47,6 +50,21 @@ export class Lender implements Seat {
   constructor(member: Member, clock: Clock) {
     this.#member = member
     this.#clock = clock
+  }
+
+  remember({ loaded: { delivery }, settler }: Lent): void {
+    this.#receipts.set(receiptOf(delivery), { settler, delivery })
+    if (this.#receipts.size <= limits.queueReceiptsMax) return
+    for (const [oldest] of this.#receipts) {
+      this.#receipts.delete(oldest)
+      break
+    }
+  }
+
+  /** Undefined where it was not received here, or long ago. */
+  byReceipt(receipt: string): Settlement | undefined {
+    const known = this.#receipts.get(receipt)
+    return known && new Settlement(known.settler, known.delivery)
   }
 
   get hasEnded(): boolean {

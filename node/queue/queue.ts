@@ -17,6 +17,7 @@ import type {
   Receipt,
   ReceiveOptions,
   SendOptions,
+  Settling,
   Topic,
   TopicName,
 } from '../types.ts'
@@ -35,6 +36,10 @@ export interface QueueParts {
   dead(): Promise<{ member: Member; queue: Queue<Uint8Array> }>
 }
 
+/** No group of an application is called that. */
+export const queueGroup = '_queue'
+
+const receiptChars = 100
 const browseMax = 100
 /** Dead letters moved at a time, and what of other queues may lie between them. */
 const redriveMax = 100
@@ -69,14 +74,28 @@ export class PublicQueue<T> implements Queue<T> {
     for (;;) {
       const lent = await lender.ask(max, Math.max(0, end - clock.now()), signal)
       const records: QueueRecord<T>[] = []
-      for (const { loaded, settler } of lent) {
+      for (const one of lent) {
+        const { loaded, settler } = one
         const value = decode(codec, loaded)
         if (value === undefined) void settler.refuse(loaded)
-        else records.push(new HandedOut<T>(settler, loaded, codec, value.value as T))
+        else lender.remember(one)
+        if (value !== undefined) records.push(new HandedOut<T>(settler, loaded, codec, value.value as T))
       }
       // What nobody can decode is a dead letter, and nothing that was received.
       if (records.length > 0 || lent.length === 0) return records
     }
+  }
+
+  byReceipt(receipt: string): Settling {
+    const known = this.#parts.lender.byReceipt(receipt)
+    if (known !== undefined) return known
+    const sentence = `no record of queue ${this.name} was received here under the receipt ${JSON.stringify(receipt.slice(0, receiptChars))}, or its time is long over`
+    throw new GrapevineError('LeaseLost', sentence, {
+      group: this.name,
+      record: receipt.slice(0, receiptChars),
+      reason: 'expired',
+      holder: undefined,
+    })
   }
 
   consume(options: ConsumeOptions = {}): AsyncIterable<QueueRecord<T>> {
@@ -160,7 +179,8 @@ function keyOf({ key }: { key: string | undefined }): { key?: string } {
   return key === undefined ? {} : { key }
 }
 
-function notReceived(queue: TopicName): GrapevineError<'LeaseLost'> {
+/** What browsing found is not ours to acknowledge. */
+export function notReceived(queue: TopicName): GrapevineError<'LeaseLost'> {
   const sentence = `the record was found by browsing ${queue}: receive it to acknowledge it`
   return new GrapevineError('LeaseLost', sentence, { group: queue, record: '', reason: 'settled', holder: undefined })
 }

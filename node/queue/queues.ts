@@ -22,7 +22,7 @@ import type { GroupSettings, Queue, QueueOptions, TopicName } from '../types.ts'
 import { parseTopic } from '../wire/topic.ts'
 import { sortingOf } from './headers.ts'
 import { Lender } from './lender.ts'
-import { PublicQueue } from './queue.ts'
+import { PublicQueue, queueGroup } from './queue.ts'
 import { checkQueueOptions } from './settings.ts'
 
 export interface QueuesOptions {
@@ -35,9 +35,6 @@ interface Open {
   member: Member
   lender: Lender
 }
-
-/** No group of an application is called that. */
-const groupName = '_queue'
 
 export class Queues {
   readonly #options: QueuesOptions
@@ -64,11 +61,11 @@ export class Queues {
     const { groups, clock } = this.#options
     const known = this.#open.get(name)
     if (known !== undefined && !known.lender.hasEnded) {
-      const conflict = conflictOf({ topic: name, group: groupName }, settings, known.member.options.settings)
+      const conflict = conflictOf({ topic: name, group: queueGroup }, settings, known.member.options.settings)
       if (conflict !== undefined) throw conflict
       return known
     }
-    const member = groups.member(name, groupName, { settings, from: 'earliest' }, sortingOf)
+    const member = groups.member(name, queueGroup, { settings, from: 'earliest' }, sortingOf)
     const opened = { member, lender: new Lender(member, clock) }
     this.#open.set(name, opened)
     return opened

@@ -47,6 +47,7 @@ export function queueWith<T>(ask: Ask, inside: Queue<T>): Queue<T> {
     name: inside.name,
     send: (value, options) => ask(() => inside.send(value, options)),
     receive: (options) => ask(() => inside.receive(options)),
+    byReceipt: (receipt) => inside.byReceipt(receipt),
     consume: (options) => iterateWith(ask, inside.consume(options)),
     browse: (options) => ask(() => inside.browse(options)),
     purge: () => ask(() => inside.purge()),
