@@ -104,6 +104,13 @@ export async function connectedPeer({ api, data }: Pick<PlaceOptions, 'api' | 'd
   }
 }
 
+/** What is published by a peer in memory that is alone is lost with it. */
+export function alone(): GrapevineError<'ApiFailed'> {
+  const sentence =
+    'found no other peer, and one in memory keeps nothing: start one with `grapevine up`, name one with --join, or give --data'
+  return new GrapevineError('ApiFailed', sentence, { status: 0 })
+}
+
 /** Waits until a peer of our own has found a friend; false when there seems to be none. */
 export async function hasCompany({ peer, kind }: Opened, signal: AbortSignal): Promise<boolean> {
   if (kind === 'running') return true

@@ -5,6 +5,7 @@ import { addConsume } from './command/consume.ts'
 import { addFriends } from './command/friends.ts'
 import { addInvite } from './command/invite.ts'
 import { addPub } from './command/pub.ts'
+import { addQueue } from './command/queue.ts'
 import { addSim } from './command/sim.ts'
 import { addStatus } from './command/status.ts'
 import { addSub } from './command/sub.ts'
@@ -31,10 +32,11 @@ export function grapevine(): Command {
     .addHelpText('after', exitCodes)
     .exitOverride()
     .configureOutput({ writeErr: (text) => process.stderr.write(text) })
-  for (const add of [addUp, addPub, addSub, addConsume, addStatus, addFriends, addTopics, addInvite, addSim])
+  for (const add of [addUp, addPub, addSub, addConsume, addQueue, addStatus, addFriends, addTopics, addInvite, addSim])
     add(program)
   // Subcommands are made before they can inherit it.
-  for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)')
+  for (const command of program.commands.flatMap((each) => [each, ...each.commands]))
+    command.exitOverride().showHelpAfterError('(--help tells more)')
   return program
 }
 

@@ -1,21 +1,11 @@
 /** `grapevine pub`: publishes values, the lines of a file, or the lines of stdin as they come. */
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
-import { SingleBar } from 'cli-progress'
 import { type Command, Option } from 'commander'
-import {
-  type CodecName,
-  GrapevineError,
-  type Headers,
-  limits,
-  type Outgoing,
-  type PublishManyResult,
-} from '../../node/index.ts'
+import type { CodecName, Headers, Outgoing, PublishManyResult } from '../../node/index.ts'
 import { count, duration, header } from '../argument.ts'
-import { linesOf } from '../line.ts'
-import { addPlaceOptions, hasCompany, type Opened, openPeer, type PlaceOptions } from '../open.ts'
+import { addPlaceOptions, alone, hasCompany, type Opened, openPeer, type PlaceOptions } from '../open.ts'
 import { paint, tell, writeJson } from '../output.ts'
 import { recordOf } from '../record.ts'
+import { type Source, sourceOf } from '../source.ts'
 import { stopAsked } from '../stop.ts'
 
 interface PubOptions extends PlaceOptions {
@@ -53,9 +43,6 @@ export function addPub(program: Command): void {
 }
 
 async function pub(topic: string, values: string[], options: PubOptions): Promise<void> {
-  if (values.length > 0 && options.file !== undefined) {
-    throw new GrapevineError('InvalidOption', 'give values or --file, not both', { option: 'file' })
-  }
   const stop = stopAsked()
   const source = await sourceOf(values, options, stop)
   const opened = await openPeer(options)
@@ -92,49 +79,7 @@ async function pub(topic: string, values: string[], options: PubOptions): Promis
 /** A peer in memory that is alone would lose everything with the process: then a copy elsewhere is asked for. */
 async function confirmOf(opened: Opened, { confirm }: PubOptions, stop: AbortSignal): Promise<number | undefined> {
   if (confirm !== undefined || (await hasCompany(opened, stop)) || opened.kind !== 'memory') return confirm
-  throw new GrapevineError(
-    'ApiFailed',
-    'found no other peer, and one in memory keeps nothing: start one with `grapevine up`, name one with --join, or give --data',
-    { status: 0 },
-  )
-}
-
-interface Source {
-  values: AsyncIterable<Uint8Array> | Iterable<Uint8Array>
-  /** What one of them is called in a complaint. */
-  noun: string
-  onProgress(result: PublishManyResult): void
-  end(): void
-}
-
-async function sourceOf(values: string[], options: PubOptions, signal: AbortSignal): Promise<Source> {
-  const silent = { onProgress: () => {}, end: () => {} }
-  const lines = { bytesMax: limits.recordBytesMax, signal }
-  if (values.length > 0) return { values: values.map((value) => Buffer.from(value)), noun: 'value', ...silent }
-  if (options.file === undefined) return { values: linesOf(process.stdin, lines), noun: 'line', ...silent }
-
-  const { size } = await stat(options.file).catch((error: Error) => {
-    throw new GrapevineError(
-      'InvalidOption',
-      `--file ${options.file} cannot be read: ${error.message}`,
-      { option: 'file' },
-      error,
-    )
-  })
-  const stream = createReadStream(options.file, { highWaterMark: 256 * 1024 })
-  if (!process.stderr.isTTY) return { values: linesOf(stream, lines), noun: 'line', ...silent }
-  const bar = new SingleBar({
-    format: '{bar} {percentage}%  {confirmed} confirmed',
-    stream: process.stderr,
-    hideCursor: true,
-  })
-  bar.start(size, 0, { confirmed: 0 })
-  return {
-    values: linesOf(stream, lines),
-    noun: 'line',
-    onProgress: ({ confirmed }) => bar.update(stream.bytesRead, { confirmed }),
-    end: () => bar.stop(),
-  }
+  throw alone()
 }
 
 /** Leaves out what is broken, having said which it was and why. */

@@ -319,7 +319,7 @@ export class Desk implements Settler {
 export const lostBecause = {
   settled: 'was settled before: each delivery is acknowledged or refused once',
   expired:
-    'was not acknowledged in time and is handed out again: extend it in time, or open the group with a longer `leaseMs`',
+    'was not acknowledged in time and is handed out again: extend it in time, or open it with a longer `leaseMs` (of a queue `visibilityMs`)',
   unheard:
     'was acknowledged, but no majority of the members has heard of that within a lease: it may be handed out again',
   taken: 'belongs to a slot that this member does not hold any more: whoever holds it hands the record out again',
