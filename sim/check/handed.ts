@@ -35,6 +35,7 @@ export class HandedOut {
       ...told(ofRecords.flatMap((handed) => this.#attempts(handed))),
       ...told(ofRecords.flatMap((handed) => this.#afterAck(handed))),
       ...told(this.#late()),
+      ...told(this.#overdue()),
       ...told(this.#terms()),
       ...told(this.#dead()),
     ]
@@ -150,6 +151,19 @@ export class HandedOut {
       if (effect?.what !== 'stale' || settled?.endedAt === undefined || settled.refused !== undefined) return []
       if (this.#excuses.of(at, settled.endedAt) !== undefined) return []
       return [{ at: settled.at, text: `${nameOf(handed)} and could still settle it, when another had a later token` }]
+    })
+  }
+
+  /** What was not settled in time is not its consumer's any more. */
+  #overdue(): Wrong[] {
+    return this.#handed.flatMap((handed) => {
+      const { settled, until, at } = handed
+      const inTime = until + driftShare * (until - at) + roundMs
+      if (settled?.endedAt === undefined || settled.refused !== undefined || settled.at <= inTime) return []
+      if (this.#excuses.of(at, settled.at) !== undefined) return []
+      return [
+        { at: settled.at, text: `${nameOf(handed)} and could settle it at ${ms(settled.at)}, after ${ms(until)}` },
+      ]
     })
   }
 

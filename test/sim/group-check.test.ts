@@ -185,6 +185,16 @@ const wrong: [name: string, RegExp, of: Partial<GroupPlan>, tell: (story: Story)
     },
   ],
   [
+    'a settlement after the time for it',
+    /and could settle it at 66000 ms, after 65000 ms/,
+    {},
+    ({ made, a }) => {
+      const late = made.hand(a, 0)
+      made.now += 6_000
+      made.ack(late)
+    },
+  ],
+  [
     'a slot taken twice under one term',
     /b took slot 3 of t\/g under term 2, after a under 2/,
     {},
