@@ -24,7 +24,7 @@ const plan: Plan = {
 const consumer = { startMs: 0, concurrency: 1, workMs: 0, nacks: 0, hangs: 0, extends: 0, drains: [], awayMs: 0 }
 
 /** Consumers at `a` and `b`. */
-export const group: GroupPlan = {
+const group: GroupPlan = {
   topic: 't',
   name: 'g',
   type: 'key-shared',
