@@ -8,7 +8,8 @@
  *    member think that the others were silent.
  * 3. Who loses its disk forgets what it was told, and was perhaps the only one; who comes back on an old one says again what holds no more.
  * 4. Peers that send wrong bytes are believed nothing, and those that forget say things twice.
- * 5. Links that are cut, silent or slow, and disks that are full or slow, let members take over from one that goes on.
+ * 5. Links that are cut, silent or slow, and disks that are full or slow, let members take over from one that goes on. Links to a peer without power
+ *    are silent, and what went by way of it is missed until that is noticed.
  * 6. What a member did is known to it and to one friend before it counts: where both stop, the others do not know.
  */
 
@@ -41,6 +42,8 @@ export class Excuses {
     this.#disturbed = faults
       .filter(({ event }) => disturbing.has(event.kind))
       .map(({ event, at, endedAt }) => ({ from: at, to: end(endedAt) + settleMs, why: event.kind }))
+    for (const { what, peer, at } of peerNotes)
+      if (what === 'power') this.#disturbed.push({ from: at, to: at + settleMs, why: `${peer} lost power` })
     const skews = faults.flatMap(({ event, at, endedAt }): Window[] => {
       if (event.kind !== 'skew') return []
       return [

@@ -249,6 +249,8 @@ test('G7 excuses a partition where no quorum is asked for, and links or disks th
     assert.is(both(false, cut).length, 0, kind)
     assert.is(both(true, cut).length, 1, kind)
   }
+  const dark = (made: Made) => made.history.note('c', 'power')
+  assert.equal([both(false, dark).length, both(true, dark).length], [0, 1])
 })
 
 test('G7 excuses a clock that was set, a lost disk, and members that have not met, but no pause and no death', () => {
