@@ -117,8 +117,8 @@ export const groupMutants: Mutant[] = [
   {
     name: 'count-afterwards',
     file: 'node/group/work.ts',
-    find: '      this.#progress.attempted([slot, feed, index, attempt])\n      this.#attempts.push([slot, feed, index, attempt])\n',
-    replace: '      this.#progress.attempted([slot, feed, index, attempt])\n',
+    find: '    this.#attempts.push(...attempts)\n',
+    replace: '',
     breaks: 'G7',
     why: 'a record that kills its consumer is never counted',
   },
