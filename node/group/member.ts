@@ -62,6 +62,7 @@ export class Member {
   #opening: Promise<void> | undefined
   #reader: Reader | undefined
   #desk: Desk | undefined
+  #work: Work | undefined
   #leaveBy = Number.POSITIVE_INFINITY
   /** Why it is of no use any more. */
   #failure: unknown
@@ -210,6 +211,7 @@ export class Member {
       for (const [, feed, , to] of notice.acks) this.#ledger.had(feed, to - 1, me)
       return this.#majority === undefined ? this.#board.tell(notice) : this.#majority.tell(notice)
     })
+    this.#work = work
     this.#openedAt = clock.now()
     this.#desk = new Desk({
       group,
@@ -303,6 +305,7 @@ export class Member {
     this.#stall(now)
     const { beat, effects } = this.#roster.tick(now, (slot) => this.#backlog.isBusy(slot))
     this.#apply(effects)
+    void this.#work?.again()
     // A beat that cannot be written renews nothing: the lease runs out.
     this.#board.note({ type: 'beat', ...beat }).then(
       () => this.#onBeatWritten(beat.n),

@@ -1,6 +1,6 @@
 /**
  * What this member has handed out and what was acknowledged to it: into its own progress at once, and to the others in one notice for all that
- * happens in one turn. An acknowledgement that could not be written is told with the next; an attempt that could not was none.
+ * happens in one turn. An acknowledgement that could not be written is told with the next, or with the next beat; an attempt that could not was none.
  */
 import { limits } from '../limits.ts'
 import type { Delivery } from './backlog.ts'
@@ -35,6 +35,11 @@ export class Work {
     this.#progress.done(slot, feed, from, index + 1)
     this.#acks.push([slot, feed, from, index + 1])
     return this.#soon()
+  }
+
+  /** Tells what could not be written before. */
+  async again(): Promise<void> {
+    if (this.#acks.length > 0) await this.#soon().catch(() => undefined)
   }
 
   #soon(): Promise<boolean> {

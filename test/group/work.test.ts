@@ -40,4 +40,15 @@ test('what could not be told was not handed out, and does not count as an attemp
   assert.equal(told, [{ type: 'work', attempts: [[3, feed, 0, 1]], acks: [] }])
 })
 
+test('an acknowledgement that could not be written is told as soon as it can, whatever else happens', async () => {
+  const { told, disk, work } = begin()
+  await rejects(work.acknowledged(delivery))
+  await work.again()
+  assert.equal(told, [])
+  disk.full = false
+  await work.again()
+  await work.again()
+  assert.equal(told, [{ type: 'work', attempts: [], acks: [[3, feed, 0, 1]] }])
+})
+
 test.run()
