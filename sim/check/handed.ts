@@ -181,10 +181,17 @@ export class HandedOut {
     })
   }
 
+  /** As often as asked for, and to somebody. What waits for a consumer that does not ask counts; so does what no majority heard of in time. */
   #dead(): Wrong[] {
-    const { maxReceives } = this.#group
-    const dead = this.#evidence.history.groups.dead.filter(({ group }) => group === groupOf(this.#group))
+    const { maxReceives, quorum, consumers } = this.#group
+    const { groups } = this.#evidence.history
+    const mayBeUnseen = quorum || consumers.some(({ oneByOne }) => oneByOne)
+    const name = groupOf(this.#group)
+    const seen = new Set(groups.handed.filter(({ shift }) => shift.group === name).map(recordOf))
+    const dead = groups.dead.filter(({ group }) => group === name)
     return dead.flatMap((letter) => {
+      if (!mayBeUnseen && !seen.has(recordOf(letter)))
+        return [{ at: 0, text: `${recordOf(letter)} became a dead letter of ${name}, and nobody was ever handed it` }]
       if (letter.reason === 'max-receives' && letter.attempts >= maxReceives) return []
       const text = `${recordOf(letter)} became a dead letter of ${letter.group} (${letter.reason}) after ${letter.attempts} attempts of ${maxReceives}`
       return [{ at: 0, text }]

@@ -164,15 +164,20 @@ const wrong: [name: string, RegExp, of: Partial<GroupPlan>, tell: (story: Story)
     'a dead letter before its time',
     /became a dead letter of t\/g \(max-receives\) after 2 attempts of 3/,
     {},
-    ({ made }) =>
-      void made.history.groups.dead.push({
-        group: 't/g',
-        feed: 'f',
-        index: 0,
-        reason: 'max-receives',
-        attempts: 2,
-        time: 0,
-      }),
+    (story) => {
+      const { feed, index } = story.made.hand(story.a, 0)
+      const letter = { group: 't/g', feed, index, reason: 'max-receives', attempts: 2, time: 0 }
+      story.made.history.groups.dead.push(letter)
+    },
+  ],
+  [
+    'a dead letter that nobody has seen',
+    /f\/0 became a dead letter of t\/g, and nobody was ever handed it/,
+    {},
+    ({ made }) => {
+      const letter = { group: 't/g', feed: 'f', index: 0, reason: 'max-receives', attempts: 3, time: 0 }
+      made.history.groups.dead.push(letter)
+    },
   ],
   [
     'a settlement of who has lost its lease',
