@@ -31,7 +31,7 @@ export function drawPlan(seed: number, wish: Wish = {}): Plan {
   }
   const kinds = wish.workload ?? drawKinds(random)
   const names = peers.map(({ name }) => name)
-  const workload = drawWorkload(new Rng(`${seed}/workload`), kinds, names, safetyMs)
+  const workload = drawWorkload(seed, kinds, names, safetyMs)
   const faults = wish.faults === 'none' ? [] : drawFaults(new Rng(`${seed}/timeline`), wish.faults, names, safetyMs)
   const timeline = [...faults, ...drawLapses(new Rng(`${seed}/lapses`), workload, names, safetyMs)].sort(
     (a, b) => a.at - b.at,

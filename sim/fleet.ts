@@ -1,5 +1,5 @@
 /** The peers of a run as processes: started, ended and started again until they run; the history notes each. */
-import type { History } from './history.ts'
+import { type History, noDisk } from './history.ts'
 import type { Plan } from './plan.ts'
 import type { CrashKind, SimPeer } from './world/peer.ts'
 import type { World } from './world/world.ts'
@@ -72,6 +72,14 @@ export class Fleet {
     )
   }
 
+  /** By a fault of its own, whoever sees it; a supervisor starts it again. */
+  crash(name: string): void {
+    this.world.time.apart(() => {
+      this.down(name, 'killed')
+      void this.world.sleep(restartMs).then(() => this.up(name))
+    })
+  }
+
   /** Ends the process, also one that is just starting. */
   down(name: string, how: CrashKind): void {
     const peer = this.get(name)
@@ -79,6 +87,6 @@ export class Fleet {
     peer.crash(how)
     this.history.note(name, how)
     this.history.processEnded(name)
-    if (peer.options.ephemeral) this.history.note(name, 'lost', 'it has no disk')
+    if (peer.options.ephemeral) this.history.note(name, 'lost', noDisk)
   }
 }

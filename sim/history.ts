@@ -3,6 +3,7 @@
  * what was done to the peers. Judges read it; nothing in a run reads it. Times are virtual milliseconds since the start.
  */
 import type { FeedId, PeerEvent, PeerId } from '../node/index.ts'
+import { GroupHistory } from './group-history.ts'
 import type { FaultEvent } from './plan.ts'
 
 export type Outcome =
@@ -80,6 +81,10 @@ export interface PeerNote {
   file?: string
 }
 
+/** Reasons of `lost` after which it comes back under another id. */
+export const noDisk = 'it has no disk'
+export const wiped = 'its disk was wiped'
+
 export interface FaultNote {
   event: FaultEvent
   at: number
@@ -100,6 +105,7 @@ export class History {
   readonly peerNotes: PeerNote[] = []
   readonly faults: FaultNote[] = []
   readonly told: Told[] = []
+  readonly groups: GroupHistory
   /** Who has had which identity. */
   readonly names = new Map<PeerId, string>()
   /** Running totals. */
@@ -111,6 +117,7 @@ export class History {
   /** `now`: virtual milliseconds since the start. */
   constructor(now: () => number) {
     this.#now = now
+    this.groups = new GroupHistory(now)
   }
 
   publish(of: Omit<Publication, 'id' | 'at' | 'outcome'>): Publication {
@@ -160,6 +167,7 @@ export class History {
   processEnded(peer: string): void {
     for (const reading of this.readings)
       if (reading.peer === peer && reading.endedAt === undefined) reading.endedAt = this.#now()
+    this.groups.processEnded(peer)
   }
 
   fault(event: FaultEvent): FaultNote {

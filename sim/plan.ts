@@ -2,6 +2,7 @@
  * What a run does, written down before it begins: peers, links, workload, and a timeline of faults. A plan is plain JSON; a run of the same plan
  * is the same run, event for event. Times are virtual milliseconds since the start, peers go by name.
  */
+import type { GroupType } from '../node/index.ts'
 import type { LinkQuality } from './world/network.ts'
 
 export interface PeerPlan {
@@ -15,7 +16,8 @@ export interface PeerPlan {
   driftPerMille?: number
 }
 
-export const workloadKinds = ['pubsub', 'bulk', 'durable', 'latecomer', 'large', 'hostile', 'amnesia'] as const
+/** `group` is drawn where it is asked for only, from a stream of its own: seeds that do not ask for it stay the runs they were. */
+export const workloadKinds = ['pubsub', 'bulk', 'durable', 'latecomer', 'large', 'hostile', 'amnesia', 'group'] as const
 export type WorkloadKind = (typeof workloadKinds)[number]
 
 /** An application that publishes on one peer, and again after each restart of it. */
@@ -34,6 +36,8 @@ export interface PublisherPlan {
   confirm: number | 'auto'
   /** Stops after so many. Default: goes on to the end. */
   count?: number
+  /** Every record has one of so many keys. Default: some have one of ten. */
+  keys?: number
 }
 
 /** An application that reads on one peer, and again after each restart of it. */
@@ -52,6 +56,41 @@ export interface ReaderPlan {
   slowMs?: number
 }
 
+/** A consumer group: what its members share, and who they are. */
+export interface GroupPlan {
+  topic: string
+  name: string
+  type: GroupType
+  leaseMs: number
+  maxReceives: number
+  quorum: boolean
+  from: 'earliest' | 'latest'
+  consumers: ConsumerPlan[]
+}
+
+/**
+ * An application that works on what a group hands out on one peer, and again after each restart of it. As long as there are faults it has some of its
+ * own: shares of the records are refused, worked on for longer than the lease, or for longer but with leave.
+ */
+export interface ConsumerPlan {
+  peer: string
+  startMs: number
+  /** Records it has at once. */
+  concurrency: number
+  /** Asks for the next when it is done with the one before. */
+  oneByOne?: boolean
+  /** On a record, on average. */
+  workMs: number
+  nacks: number
+  hangs: number
+  extends: number
+  /** Every so manieth publication kills its process, each time it is handed out. */
+  poison?: number
+  /** Drains at these times, and comes back after `awayMs`. */
+  drains: number[]
+  awayMs: number
+}
+
 export interface WorkloadPlan {
   kinds: WorkloadKind[]
   publishers: PublisherPlan[]
@@ -60,6 +99,7 @@ export interface WorkloadPlan {
   hostile: string[]
   /** Peers without entropy and with a clock that begins anew at each start: on an empty disk their feeds repeat numbers, which is a fork. */
   amnesic?: string[]
+  groups?: GroupPlan[]
 }
 
 export const faultKinds = [

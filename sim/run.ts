@@ -173,6 +173,7 @@ class Run {
       look: () => this.#look(),
       readAll: (peer: string, topic: string) => this.#workload.readAll(peer, topic),
       readFrom: (peer: string, topic: string, offset: number) => this.#workload.readFrom(peer, topic, offset),
+      readDead: (peer: string, topic: string) => this.#workload.readDead(peer, topic),
     }
     await this.#court.hear(hearing, livenessMs)
   }

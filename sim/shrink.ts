@@ -4,7 +4,7 @@
  */
 
 import type { RunFailure } from './batch.ts'
-import type { FaultEvent, Plan } from './plan.ts'
+import type { ConsumerPlan, FaultEvent, Plan } from './plan.ts'
 import type { RunResult } from './run.ts'
 
 type Outcome = RunResult | RunFailure
@@ -53,6 +53,10 @@ export async function shrink(failing: Plan, options: ShrinkOptions): Promise<Shr
       (publishers) => fails({ ...plan, workload: { ...plan.workload, publishers } }),
     )
     await fewer(
+      () => consumersOf(plan),
+      (consumers) => fails(withConsumers(plan, new Set(consumers))),
+    )
+    await fewer(
       () => plan.peers.map(({ name }) => name),
       (names) => fails(withPeers(plan, names)),
     )
@@ -86,6 +90,7 @@ export function withPeers(plan: Plan, names: string[]): Plan {
     })
   const here = ({ peer }: { peer: string }) => left.has(peer)
   const { publishers, readers, hostile, amnesic = [], kinds } = plan.workload
+  const { groups } = withConsumers(plan, new Set(consumersOf(plan).filter(here))).workload
   return {
     ...plan,
     peers,
@@ -95,9 +100,22 @@ export function withPeers(plan: Plan, names: string[]): Plan {
       readers: readers.filter(here),
       hostile: hostile.filter((name) => left.has(name)),
       amnesic: amnesic.filter((name) => left.has(name)),
+      ...(groups === undefined ? {} : { groups }),
     },
     timeline: plan.timeline.map((event) => withoutOthers(event, left)).filter((event) => event !== undefined),
   }
+}
+
+function consumersOf({ workload: { groups = [] } }: Plan): ConsumerPlan[] {
+  return groups.flatMap(({ consumers }) => consumers)
+}
+
+/** A group without members goes with the last of them. */
+function withConsumers(plan: Plan, left: ReadonlySet<ConsumerPlan>): Plan {
+  const groups = plan.workload.groups
+    ?.map((group) => ({ ...group, consumers: group.consumers.filter((consumer) => left.has(consumer)) }))
+    .filter(({ consumers }) => consumers.length > 0)
+  return { ...plan, workload: { ...plan.workload, ...(groups === undefined ? {} : { groups }) } }
 }
 
 function withoutOthers(event: FaultEvent, left: ReadonlySet<string>): FaultEvent | undefined {

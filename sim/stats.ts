@@ -1,6 +1,7 @@
 /** The figures of a run, from its history alone; plain arithmetic, tested with tables. */
 import { type Evidence, isStored } from './check/judge.ts'
 import type { Copies } from './copies.ts'
+import { type GroupStats, groupStatsOf } from './group-stats.ts'
 
 export interface Stats {
   peers: number
@@ -24,6 +25,8 @@ export interface Stats {
   /** Of the whole process, or of all of them: the most it was, looked at every virtual second (of real processes, at the end). */
   memoryBytes: number
   faults: number
+  /** Only of a run that has some. */
+  groups?: GroupStats
 }
 
 export interface Distribution {
@@ -63,6 +66,7 @@ export function statsOf({ plan, history }: Evidence, lost: number, copies: Copie
     hops: distributionOf(copies.histogram.flatMap((count, hops) => new Array<number>(count).fill(hops))),
     memoryBytes,
     faults: history.faults.length,
+    ...(plan.workload.groups === undefined ? {} : { groups: groupStatsOf(history) }),
   }
 }
 

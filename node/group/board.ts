@@ -2,7 +2,7 @@
 import { isError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Clock } from '../ports.ts'
-import type { TopicLog } from '../store/topic-log.ts'
+import type { StoredBatch, TopicLog } from '../store/topic-log.ts'
 import type { Sync } from '../sync/sync.ts'
 import type { Wish } from '../topic/confirm.ts'
 import { recordsOf } from '../topic/message.ts'
@@ -25,6 +25,8 @@ export class Board {
   readonly #options: BoardOptions
   #log: TopicLog | undefined
   #offset = 0
+  /** Damaged places that were passed, as [from, to) in the log: what friends put back there is read then. */
+  readonly #holes = new Map<number, number>()
   #off: (() => void) | undefined
   #reading: Promise<void> = Promise.resolve()
   #live = false
@@ -82,23 +84,41 @@ export class Board {
   }
 
   async #read(): Promise<void> {
+    for (const [from, to] of [...this.#holes]) await this.#readHole(from, to)
     for (;;) {
       const at = await this.#log?.at(this.#offset)
       if (at === undefined || this.#log === undefined) return
       if ('damaged' in at) {
-        // What it said is repeated in a later sum, or on another peer's disk and repaired from there.
+        this.#holes.set(this.#offset, at.nextOffset)
         this.#offset = at.nextOffset
         continue
       }
       // Another turn of reading may have passed it meanwhile.
       if (at.offset < this.#offset) continue
-      const { head, body } = at.batch
-      this.#offset = at.offset + head.head.count
-      this.bytesSinceSum += body.length + head.bytes.length
-      const records = recordsOf(at.batch)
-      if (records === undefined) this.#onBad(head.author)
-      for (let i = 0; i < (records?.count ?? 0); i++) this.#take(records?.value(i), head.author, head.head.time)
+      this.#offset = this.#takeBatch(at)
     }
+  }
+
+  /** What was said there is said late, and as good as in time: who has heard the same knows the same. */
+  async #readHole(from: number, to: number): Promise<void> {
+    for (let offset = from; offset < to; ) {
+      const at = await this.#log?.at(offset)
+      if (at === undefined || 'damaged' in at) return
+      // Given up: what comes now lies behind it.
+      if (at.offset >= to) break
+      offset = this.#takeBatch(at)
+    }
+    this.#holes.delete(from)
+  }
+
+  /** Returns the offset behind it. */
+  #takeBatch({ batch, offset }: StoredBatch): number {
+    const { head, body } = batch
+    this.bytesSinceSum += body.length + head.bytes.length
+    const records = recordsOf(batch)
+    if (records === undefined) this.#onBad(head.author)
+    for (let i = 0; i < (records?.count ?? 0); i++) this.#take(records?.value(i), head.author, head.head.time)
+    return offset + head.head.count
   }
 
   #take(bytes: Uint8Array | undefined, by: PeerId, time: number): void {

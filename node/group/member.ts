@@ -86,6 +86,7 @@ export class Member {
   #lending: Lending | undefined
   #borrowing: Borrowing | undefined
   #stock: Timer | undefined
+  #work: Work | undefined
   #leaveBy = Number.POSITIVE_INFINITY
   /** Why it is of no use any more. */
   #failure: unknown
@@ -310,6 +311,7 @@ export class Member {
       await bury(dead, { topics, to: deadLetter, group, topic, reason, attempts, now: clock.now() })
       this.events.emit({ type: 'dead-letter', id: `${feed}/${index}`, reason, time: clock.now() })
     }
+    this.#work = work
     this.#openedAt = clock.now()
     this.#desk = new Desk({
       group,
@@ -429,6 +431,7 @@ export class Member {
     this.#stall(now)
     const { beat, effects } = this.#roster.tick(now, (slot) => this.#backlog.isBusy(slot))
     this.#apply(effects)
+    void this.#work?.again()
     // A beat that cannot be written renews nothing: the lease runs out.
     const counts: [number, number] = [this.#backlog.out, this.#backlog.delayed]
     this.#board.note({ type: 'beat', ...beat, counts, ready: this.#backlog.ready }).then(

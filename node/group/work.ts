@@ -1,6 +1,6 @@
 /**
  * What this member has handed out and what was acknowledged to it: into its own progress at once, and to the others in one notice for all that
- * happens in one turn. What could not be written is told with the next.
+ * happens in one turn. An acknowledgement that could not be written is told with the next, or with the next beat; an attempt that could not was none.
  */
 import { limits } from '../limits.ts'
 import type { Delivery } from './backlog.ts'
@@ -22,18 +22,24 @@ export class Work {
   }
 
   /** True when others know as well as the group asks for. Rejects when it could not be written. */
-  handedOut(deliveries: readonly Delivery[]): Promise<boolean> {
-    for (const { slot, feed, index, attempt } of deliveries) {
-      this.#progress.attempted([slot, feed, index, attempt])
-      this.#attempts.push([slot, feed, index, attempt])
-    }
-    return this.#soon()
+  async handedOut(deliveries: readonly Delivery[]): Promise<boolean> {
+    const attempts = deliveries.map(({ slot, feed, index, attempt }): Attempt => [slot, feed, index, attempt])
+    this.#attempts.push(...attempts)
+    const known = await this.#soon()
+    // Only now: what could not be written does not reach its consumer, and is no attempt.
+    for (const attempt of attempts) this.#progress.attempted(attempt)
+    return known
   }
 
   acknowledged({ slot, feed, from, index }: Delivery): Promise<boolean> {
     this.#progress.done(slot, feed, from, index + 1)
     this.#acks.push([slot, feed, from, index + 1])
     return this.#soon()
+  }
+
+  /** Tells what could not be written before. */
+  async again(): Promise<void> {
+    if (this.#acks.length > 0) await this.#soon().catch(() => undefined)
   }
 
   #soon(): Promise<boolean> {

@@ -111,6 +111,7 @@ class RealRun {
       look: () => this.#look(),
       readAll: (peer: string, topic: string) => this.#workload.readAll(peer, topic),
       readFrom: (peer: string, topic: string, offset: number) => this.#workload.readFrom(peer, topic, offset),
+      readDead: (peer: string, topic: string) => this.#workload.readDead(peer, topic),
     }
     await this.#court.hear(hearing, livenessMs)
     const folders = this.#plan.peers.map(({ name }) => [name, this.#fleet.folderOf(name)] as const)

@@ -8,6 +8,7 @@ import { FeedOrder } from './g3.ts'
 import { Convergence } from './g4.ts'
 import { Bounded } from './g5.ts'
 import { Authentic } from './g6.ts'
+import { Shared } from './g7.ts'
 import { Repaired } from './g8.ts'
 import { type Evidence, isHonest, type Judge, type PromiseName, present, type Sight, type Violation } from './judge.ts'
 import { Prompt } from './prompt.ts'
@@ -22,6 +23,8 @@ export interface Hearing {
   readAll(peer: string, topic: string): void
   /** Opens a fresh reader that begins at an offset of this peer. */
   readFrom(peer: string, topic: string, offset: number): void
+  /** Opens a reader of the dead letters of a topic's groups at a peer. */
+  readDead(peer: string, topic: string): void
 }
 
 const lookMs = 500
@@ -45,6 +48,7 @@ export class Court {
       ['G4', new Convergence(evidence)],
       ['G5', new Bounded(evidence)],
       ['G6', new Authentic(evidence)],
+      ['G7', new Shared(evidence)],
       ['G8', new Repaired(evidence)],
     ]
   }
@@ -103,6 +107,9 @@ export class Court {
       const stranger = sights.find((sight) => !carries(sight))
       for (const { peer } of sights.filter(carries).slice(0, most)) hearing.readAll(peer, topic)
       if (stranger !== undefined) hearing.readAll(stranger.peer, topic)
+      const [first] = sights
+      if (first !== undefined && plan.workload.groups?.some((group) => group.topic === topic))
+        hearing.readDead(first.peer, topic)
     }
   }
 

@@ -8,7 +8,7 @@ import type { History, Publication, Reading } from '../history.ts'
 import type { Plan } from '../plan.ts'
 
 /** Of design section 3; `crash`: an error that nobody caught, which ends a real process; `expected`: what a scenario asked for besides. */
-export type PromiseName = 'G1' | 'G2' | 'G3' | 'G4' | 'G5' | 'G6' | 'G8' | 'crash' | 'expected'
+export type PromiseName = 'G1' | 'G2' | 'G3' | 'G4' | 'G5' | 'G6' | 'G7' | 'G8' | 'crash' | 'expected'
 
 export interface Violation {
   promise: PromiseName

@@ -1,5 +1,6 @@
 /** Faults of processes: they are paused, end without being asked, and come back on the disk they had, an old one, or none. */
 import type { Fleet } from '../fleet.ts'
+import { wiped } from '../history.ts'
 import type { FaultEvent } from '../plan.ts'
 import type { DiskCopy } from '../world/peer.ts'
 import type { End } from './faults.ts'
@@ -27,7 +28,7 @@ export function onProcess(fleet: Fleet, event: ProcessFault): End {
     case 'wipe':
       fleet.down(event.peer, 'killed')
       fleet.get(event.peer).wipe()
-      fleet.history.note(event.peer, 'lost', 'its disk was wiped')
+      fleet.history.note(event.peer, 'lost', wiped)
       return () => fleet.up(event.peer)
     case 'rollback':
       return rollback(fleet, event)

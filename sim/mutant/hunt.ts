@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Wishes } from './mutant.ts'
 
 export interface SeedVerdict {
   seed: number
@@ -21,9 +22,10 @@ export async function hunt(
   folder: string,
   from: number,
   to: number,
+  wishes: Wishes,
   onSeed: (verdict: SeedVerdict) => void = () => {},
 ): Promise<SeedVerdict | undefined> {
-  const args = ['--no-warnings', join(folder, 'sim/mutant/seeds.ts'), String(from), String(to)]
+  const args = ['--no-warnings', join(folder, 'sim/mutant/seeds.ts'), String(from), String(to), wishes]
   const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
   const gone = () => child.kill('SIGKILL')
   process.once('exit', gone)

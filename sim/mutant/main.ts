@@ -10,7 +10,7 @@
 import { parseArgs } from 'node:util'
 import { hunt, type SeedVerdict } from './hunt.ts'
 import { mutants } from './list.ts'
-import type { Mutant } from './mutant.ts'
+import { type Mutant, type Wishes, wishesOf } from './mutant.ts'
 import { Tree } from './tree.ts'
 
 interface Finding {
@@ -39,7 +39,7 @@ const { values } = parseArgs({
 const seedsMax = wholeNumber('--seeds', values.seeds)
 const chosen = choose(values.only)
 const findings: Finding[] = []
-const healthy = new Map<number, Promise<boolean>>()
+const healthy = new Map<string, Promise<boolean>>()
 
 using clean = new Tree()
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130))
@@ -63,9 +63,9 @@ async function judge(tree: Tree, mutant: Mutant): Promise<Finding> {
     let caught: SeedVerdict | undefined
     let from = 1
     while (caught === undefined && from <= seedsMax) {
-      const found = await hunt(tree.folder, from, seedsMax)
+      const found = await hunt(tree.folder, from, seedsMax, wishesOf(mutant))
       if (found === undefined) break
-      if (await isHealthy(found.seed)) caught = found
+      if (await isHealthy(found.seed, wishesOf(mutant))) caught = found
       from = found.seed + 1
     }
     const seconds = Math.round((performance.now() - begun) / 100) / 10
@@ -84,9 +84,10 @@ async function judge(tree: Tree, mutant: Mutant): Promise<Finding> {
 }
 
 /** Whether this seed shows nothing in the project as it is. */
-function isHealthy(seed: number): Promise<boolean> {
-  const known = healthy.get(seed) ?? hunt(clean.folder, seed, seed).then((found) => found === undefined)
-  healthy.set(seed, known)
+function isHealthy(seed: number, wishes: Wishes): Promise<boolean> {
+  const key = `${wishes} ${seed}`
+  const known = healthy.get(key) ?? hunt(clean.folder, seed, seed, wishes).then((found) => found === undefined)
+  healthy.set(key, known)
   return known
 }
 

@@ -12,6 +12,13 @@ export interface Mutant {
   why: string
 }
 
+/** Which runs are made to catch it: bugs of groups need groups, and the others the seeds they have always had. */
+export type Wishes = 'usual' | 'groups'
+
+export function wishesOf({ breaks }: Mutant): Wishes {
+  return breaks === 'G7' ? 'groups' : 'usual'
+}
+
 /** The text of the file with the mistake in it. Throws where `find` does not stand there exactly once. */
 export function plant({ name, file, find, replace }: Mutant, text: string): string {
   const parts = text.split(find)

@@ -7,6 +7,7 @@ import type { SeedVerdict } from './hunt.ts'
 
 const disks: FaultKind[] = ['power', 'wipe', 'rollback', 'bitflip', 'truncate', 'fulldisk', 'slowdisk', 'kill']
 const links: FaultKind[] = ['partition', 'halfopen', 'reset', 'delay', 'pause', 'churn', 'kill']
+const processes: FaultKind[] = ['kill', 'power', 'pause']
 const kinds: WorkloadKind[] = ['hostile', 'durable', 'amnesia', 'latecomer', 'large', 'bulk']
 
 /**
@@ -22,9 +23,18 @@ function wishOf(seed: number): Wish {
   return { ...wish, faults: seed % 3 === 1 ? disks : links, workload: ['pubsub', kind] }
 }
 
-const [from, to] = process.argv.slice(2).map(Number)
+/** Groups: of members that die and pause, of links, of everything drawn, and of nothing but what consumers do. */
+function groupWishOf(seed: number): Wish {
+  const wish: Wish = { peers: 3 + (seed % 4), seconds: 50, workload: ['group'] }
+  if (seed % 5 === 0) return wish
+  if (seed % 5 === 4) return { ...wish, faults: 'none' }
+  return { ...wish, faults: seed % 5 === 1 ? processes : seed % 5 === 2 ? ['partition'] : links }
+}
+
+const [from, to] = process.argv.slice(2, 4).map(Number)
+const wishFor = process.argv[4] === 'groups' ? groupWishOf : wishOf
 for (let seed = Number(from); seed <= Number(to); seed++) {
-  const { ok, violations } = await runPlan(drawPlan(seed, wishOf(seed)))
+  const { ok, violations } = await runPlan(drawPlan(seed, wishFor(seed)))
   const [first] = violations
   const verdict: SeedVerdict = { seed, ok, text: first === undefined ? '' : `${first.promise}: ${first.text}` }
   writeSync(1, `${JSON.stringify(verdict)}\n`)

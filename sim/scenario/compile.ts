@@ -1,5 +1,5 @@
 /** From a scenario as it is written to the plan that a run plays. */
-import type { FaultEvent, PeerPlan, Plan } from '../plan.ts'
+import type { FaultEvent, GroupPlan, PeerPlan, Plan } from '../plan.ts'
 import { type FaultName, kindsIn, type ScenarioText, type TimelineEntry } from './shape.ts'
 
 type Refs = string | string[]
@@ -39,19 +39,21 @@ export function planOf(scenario: ScenarioText): Plan {
     },
     workload: {
       kinds: [],
-      publishers: scenario.publish.flatMap(({ by, topic, from, until, every, burst, bytes, confirm, count }, at) =>
-        find(by, ['publish', at, 'by']).map((peer) => ({
-          peer,
-          topic,
-          fromMs: from,
-          untilMs: end(until),
-          everyMs: every,
-          burst,
-          bytesMin: bytes.min,
-          bytesMax: bytes.max,
-          confirm,
-          ...(count === undefined ? {} : { count }),
-        })),
+      publishers: scenario.publish.flatMap(
+        ({ by, topic, from, until, every, burst, bytes, confirm, count, keys }, at) =>
+          find(by, ['publish', at, 'by']).map((peer) => ({
+            peer,
+            topic,
+            fromMs: from,
+            untilMs: end(until),
+            everyMs: every,
+            burst,
+            bytesMin: bytes.min,
+            bytesMax: bytes.max,
+            confirm,
+            ...(count === undefined ? {} : { count }),
+            ...(keys === undefined ? {} : { keys }),
+          })),
       ),
       readers: scenario.read.flatMap(({ by, topic, from, name, acks, slow, start, end: endMs }, at) =>
         find(by, ['read', at, 'by']).map((peer) => ({
@@ -64,6 +66,7 @@ export function planOf(scenario: ScenarioText): Plan {
           ...(endMs === undefined ? {} : { endMs }),
         })),
       ),
+      ...(scenario.groups.length === 0 ? {} : { groups: groupPlansOf(scenario, find) }),
       hostile: scenario.hostile === undefined ? [] : find(scenario.hostile, ['hostile']),
       amnesic: scenario.amnesic === undefined ? [] : find(scenario.amnesic, ['amnesic']),
     },
@@ -75,6 +78,33 @@ export function planOf(scenario: ScenarioText): Plan {
     livenessMs: settles,
     ...(scenario.freshReaders === undefined ? {} : { freshReaders: scenario.freshReaders }),
   }
+}
+
+function groupPlansOf({ groups }: ScenarioText, find: (refs: Refs, path: Path) => string[]): GroupPlan[] {
+  return groups.map(({ by, topic, name, type, from, lease, receives, quorum, ...each }, at) => {
+    const { concurrency, work, nacks, hangs, extends: extensions, poison, start, drains, away } = each
+    return {
+      topic,
+      name,
+      type,
+      leaseMs: lease,
+      maxReceives: receives,
+      quorum,
+      from,
+      consumers: find(by, ['groups', at, 'by']).map((peer) => ({
+        peer,
+        startMs: start,
+        concurrency,
+        workMs: work,
+        nacks,
+        hangs,
+        extends: extensions,
+        ...(poison === undefined ? {} : { poison }),
+        drains,
+        awayMs: away,
+      })),
+    }
+  })
 }
 
 function groupsOf({ peers }: ScenarioText): Map<string, string[]> {

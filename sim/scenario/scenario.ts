@@ -117,6 +117,10 @@ const figures: Record<Expectable, (stats: Stats) => number> = {
   deliveryP99: ({ deliveryMs }) => deliveryMs.p99,
   deliveryMax: ({ deliveryMs }) => deliveryMs.max,
   hopsMax: ({ hops }) => hops.max,
+  acked: ({ groups }) => groups?.acked ?? 0,
+  redelivered: ({ groups }) => groups?.redelivered ?? 0,
+  dead: ({ groups }) => groups?.dead ?? 0,
+  takeoverMax: ({ groups }) => groups?.takeoverMs.max ?? 0,
 }
 
 function unmet({ expect }: ScenarioText, stats: Stats, at: number): Violation[] {

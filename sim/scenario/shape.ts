@@ -5,6 +5,8 @@
 import { z } from 'zod'
 import { anyDuration, bandwidth, comparison, duration, size, sizeRange } from './measure.ts'
 
+const groupTypes = ['shared', 'key-shared', 'exclusive', 'failover'] as const
+
 const says = (error: string) => ({ error })
 const whole = (least: number, most: number) => {
   const error = `takes a whole number from ${least} to ${most}`
@@ -23,13 +25,16 @@ const refs = z.union(
 
 const link = { delay: duration.optional(), jitter: duration.optional(), bandwidth: bandwidth.optional() }
 
-const group = z.strictObject({
+const peers = z.strictObject({
   count: whole(1, 1_000),
   ephemeral: z.boolean(says('takes true or false')).optional(),
   guest: z.boolean(says('takes true or false')).optional(),
   skew: anyDuration.optional(),
   drift: z.number(says('takes ms a second')).min(-900).max(900).optional(),
 })
+
+const shareText = 'takes a share from 0 to 1'
+const share = z.number(says(shareText)).min(0, says(shareText)).max(1, says(shareText))
 
 const publish = z.strictObject({
   by: refs,
@@ -43,6 +48,7 @@ const publish = z.strictObject({
   from: duration.default(1_000),
   until: duration.optional(),
   count: whole(1, 1_000_000).optional(),
+  keys: whole(1, 10_000).optional(),
 })
 
 const read = z.strictObject({
@@ -50,14 +56,33 @@ const read = z.strictObject({
   topic,
   from: z.enum(['earliest', 'latest'], says("takes 'earliest' or 'latest'")).default('earliest'),
   name: z.string(says('takes a name')).optional(),
-  acks: z
-    .number(says('takes a share from 0 to 1'))
-    .min(0, says('takes a share from 0 to 1'))
-    .max(1, says('takes a share from 0 to 1'))
-    .optional(),
+  acks: share.optional(),
   slow: duration.optional(),
   start: duration.default(1_000),
   end: duration.optional(),
+})
+
+/** Who works on a topic together; what is odd about them ends with the faults. */
+const group = z.strictObject({
+  by: refs,
+  topic,
+  name: z
+    .string(says('takes a name'))
+    .regex(/^[A-Za-z0-9_-]{1,100}$/, says('takes a name of letters, digits, _ and -')),
+  type: z.enum(groupTypes, says(`takes one of ${groupTypes.join(', ')}`)).default('shared'),
+  from: z.enum(['earliest', 'latest'], says("takes 'earliest' or 'latest'")).default('earliest'),
+  lease: duration.pipe(z.number().min(1_000, says('takes a time from 1s'))).default(5_000),
+  receives: whole(1, 1_000).default(5),
+  quorum: z.boolean(says('takes true or false')).default(false),
+  concurrency: whole(1, 1_000).default(8),
+  work: duration.default(20),
+  nacks: share.default(0),
+  hangs: share.default(0),
+  extends: share.default(0),
+  poison: whole(1, 1_000_000).optional(),
+  start: duration.default(1_000),
+  drains: z.array(duration, says('takes a list of times')).default([]),
+  away: duration.default(2_000),
 })
 
 const sides = z.tuple([refs, refs], says('takes two sides, as [left, right]'))
@@ -112,6 +137,10 @@ export const expectable = [
   'deliveryP99',
   'deliveryMax',
   'hopsMax',
+  'acked',
+  'redelivered',
+  'dead',
+  'takeoverMax',
 ] as const
 export type Expectable = (typeof expectable)[number]
 
@@ -125,11 +154,18 @@ export const scenarioShape = z.strictObject({
   network: z.strictObject(link).default({}),
   peers: z.record(
     name,
-    z.union([whole(1, 1_000), group], says('takes a number of peers, or { count, … }')),
+    z.union([whole(1, 1_000), peers], says('takes a number of peers, or { count, … }')),
     says('takes groups of peers, as `left: 3`'),
   ),
   publish: z.array(publish, says('takes a list')).default([]),
   read: z.array(read, says('takes a list')).default([]),
+  groups: z
+    .array(group, says('takes a list'))
+    .refine(
+      (groups) => new Set(groups.map(({ topic, name }) => `${topic}/${name}`)).size === groups.length,
+      says('names a group twice: its members stand in one entry, since they share its settings'),
+    )
+    .default([]),
   /** Peers that send other bytes than they should. */
   hostile: refs.optional(),
   /** Peers whose clock and randomness begin anew at each start. */

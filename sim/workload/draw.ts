@@ -1,8 +1,10 @@
 /** Draws who publishes and reads what, when and how much. */
 import type { PublisherPlan, ReaderPlan, WorkloadKind, WorkloadPlan } from '../plan.ts'
-import type { Rng } from '../world/random.ts'
+import { Rng } from '../world/random.ts'
+import { drawGroups } from './draw-group.ts'
 
 interface Drawing {
+  seed: number
   random: Rng
   names: string[]
   safetyMs: number
@@ -12,13 +14,14 @@ interface Drawing {
 const MiB = 1024 * 1024
 
 export function drawWorkload(
-  random: Rng,
+  seed: number,
   kinds: readonly WorkloadKind[],
   names: string[],
   safetyMs: number,
 ): WorkloadPlan {
   const drawing: Drawing = {
-    random,
+    seed,
+    random: new Rng(`${seed}/workload`),
     names,
     safetyMs,
     plan: { kinds: [...kinds], publishers: [], readers: [], hostile: [], amnesic: [] },
@@ -109,6 +112,11 @@ const draw: Record<WorkloadKind, (drawing: Drawing) => void> = {
     const peer = random.pick(names)
     plan.amnesic?.push(peer)
     publish(drawing, { peer, topic: 'news', everyMs: random.int(200, 2_000), bytesMax: random.pick([200, 5_000]) })
+  },
+  group: ({ seed, names, safetyMs, plan }) => {
+    const { groups, publishers } = drawGroups(new Rng(`${seed}/groups`), names, safetyMs)
+    plan.groups = groups
+    plan.publishers.push(...publishers)
   },
 }
 

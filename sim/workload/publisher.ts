@@ -36,7 +36,7 @@ export class Publisher {
     const { topic, confirm } = this.plan
     const { history, world } = this.#stage
     this.#published++
-    const key = this.#random.chance(0.3) ? `k${this.#random.int(0, 9)}` : undefined
+    const key = this.#key()
     const bytes = this.#size()
     const publication = history.publish({ topic, peer: peer.name, publisher: peer.peer.id, key, bytes })
     const value = payloadOf(this.#seed, publication.id, bytes)
@@ -48,6 +48,12 @@ export class Publisher {
       history.ended(publication, outcomeOf(error, world.time.elapsed()))
     }
     world.trace.text(`${publication.id} ${publication.outcome?.type}`)
+  }
+
+  #key(): string | undefined {
+    const { keys } = this.plan
+    if (keys !== undefined) return `k${this.#random.int(0, keys - 1)}`
+    return this.#random.chance(0.3) ? `k${this.#random.int(0, 9)}` : undefined
   }
 
   /** Small ones more often: uniform in the logarithm. */

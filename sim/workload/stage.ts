@@ -16,6 +16,8 @@ export interface Stage {
   get(name: string): StagePeer
   /** Calls `act` for each process that has started, inside it. */
   onUp(act: (peer: StagePeer) => void): void
+  /** Kills the process, as its own code would; it is started again. Not there where that is not to be had. */
+  crash?(name: string): void
 }
 
 export interface StagePeer {

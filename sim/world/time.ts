@@ -73,6 +73,11 @@ export class VirtualTime {
     return scope(act)
   }
 
+  /** Runs `act` on nobody's behalf: what it sets outlives the actor it is called by. */
+  apart<T>(act: () => T): T {
+    return this.#actors.exit(act)
+  }
+
   /** The actor on whose behalf this code runs. */
   current(): Actor | undefined {
     return this.#actors.getStore()

@@ -1,8 +1,9 @@
 /** Histories made by hand, for judges to be tried on: a healthy run of two peers, to which a test does one wrong thing. */
 import type { FeedId, PeerId, TopicName } from '../../node/types.ts'
 import type { Evidence, Sight } from '../../sim/check/judge.ts'
+import type { Handed, Shift } from '../../sim/group-history.ts'
 import { History, type Publication, type Reading } from '../../sim/history.ts'
-import type { Plan } from '../../sim/plan.ts'
+import type { GroupPlan, Plan } from '../../sim/plan.ts'
 
 const feed = 'f'.repeat(32) as FeedId
 const publisher = '12D3KooWa' as PeerId
@@ -18,6 +19,20 @@ const plan: Plan = {
   timeline: [],
   safetyMs: 1_000,
   livenessMs: 1_000,
+}
+
+const consumer = { startMs: 0, concurrency: 1, workMs: 0, nacks: 0, hangs: 0, extends: 0, drains: [], awayMs: 0 }
+
+/** Consumers at `a` and `b`. */
+const group: GroupPlan = {
+  topic: 't',
+  name: 'g',
+  type: 'key-shared',
+  leaseMs: 5_000,
+  maxReceives: 3,
+  quorum: false,
+  from: 'earliest',
+  consumers: ['a', 'b'].map((peer) => ({ peer, ...consumer })),
 }
 
 export class Made {
@@ -41,6 +56,26 @@ export class Made {
     const reading = this.history.open({ peer: 'b', topic: 't', name: undefined, from: 'earliest', fresh: false, ...of })
     reading.readyAt = this.now
     return reading
+  }
+
+  /** A group whose members have found each other long ago; `a` and `b` take part in it. */
+  share(of: Partial<GroupPlan> = {}): Shift[] {
+    const { plan } = this.evidence
+    this.evidence.plan = { ...plan, workload: { ...plan.workload, groups: [{ ...group, ...of }] } }
+    const shifts = ['a', 'b'].map((peer) => this.history.groups.begin(peer, 't/g'))
+    this.now = 60_000
+    for (const shift of shifts) shift.status = { lag: 0, deliveredTwice: [] } as never
+    return shifts
+  }
+
+  hand(shift: Shift | undefined, id: number, of: Partial<Handed> = {}): Handed {
+    const until = this.now + group.leaseMs
+    const usual = { id, feed, index: id, unit: 'k', attempt: 1, token: 1, until, wrong: undefined }
+    return this.history.groups.hand({ shift: shift as Shift, ...usual, ...of })
+  }
+
+  ack(handed: Handed, how: 'ack' | 'nack' = 'ack', refused?: string): void {
+    Object.assign(this.history.groups.settle(handed, how), { endedAt: this.now, refused })
   }
 
   deliver(reading: Reading, id: number, index = id): void {

@@ -30,6 +30,19 @@ test('a wish is granted, and changes nothing else', () => {
   assert.equal(drawPlan(3, { faults: 'none' }).workload, drawPlan(3).workload)
 })
 
+test('groups are drawn where they are asked for, and change nothing else', () => {
+  for (let seed = 0; seed < 50; seed++) assert.is(drawPlan(seed).workload.groups, undefined)
+  const { workload } = drawPlan(3, { workload: ['pubsub', 'group', 'durable'] })
+  const without = drawPlan(3, { workload: ['pubsub', 'durable'] }).workload
+  assert.equal(workload.readers, without.readers)
+  assert.equal(
+    workload.publishers.filter(({ topic }) => topic !== 'jobs'),
+    without.publishers,
+  )
+  assert.ok((workload.groups ?? []).length > 0)
+  assert.equal(drawPlan(3, { workload: ['group'] }).workload.groups, workload.groups)
+})
+
 test(
   'the same seed gives the same trace, in this process, again in it, and in another',
   async () => {

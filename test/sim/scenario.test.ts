@@ -105,6 +105,14 @@ const wrong: [text: string, line: number, field: string, sentence: RegExp][] = [
     'publish[0].confirm',
     /from 0 to 16/,
   ],
+  ['peers: { a: 1 }\ngroups:\n  - { by: a, topic: t, name: n, lease: 10ms }', 3, 'groups[0].lease', /from 1s/],
+  ['peers: { a: 1 }\ngroups:\n  - { by: a, topic: t, name: n, type: queue }', 3, 'groups[0].type', /one of shared/],
+  [
+    'peers: { a: 1 }\ngroups: [{ by: a, topic: t, name: n }, { by: a, topic: t, name: n }]',
+    2,
+    'groups',
+    /names a group twice/,
+  ],
   ['peers: { a: 1 }\nexpect:\n  lost: none', 3, 'expect.lost', /a comparison/],
 ]
 for (const [text, line, field, sentence] of wrong) {
@@ -115,6 +123,21 @@ for (const [text, line, field, sentence] of wrong) {
     assert.ok(error.message.startsWith(`x.yaml:${line}: `))
   })
 }
+
+test('a group in a scenario is a group in the plan, with what is usual where nothing is said', () => {
+  const { plan } = parseScenario(`
+peers: { a: 2 }
+publish:
+  - { by: a-0, topic: jobs, every: 1s, keys: 4 }
+groups:
+  - { by: a, topic: jobs, name: work, type: key-shared, lease: 2s, quorum: true, drains: [10s], poison: 7 }
+`)
+  assert.is(plan.workload.publishers[0]?.keys, 4)
+  const consumer = { startMs: 1_000, concurrency: 8, workMs: 20, nacks: 0, hangs: 0, extends: 0, poison: 7 }
+  const consumers = ['a-0', 'a-1'].map((peer) => ({ peer, ...consumer, drains: [10_000], awayMs: 2_000 }))
+  const settings = { type: 'key-shared', leaseMs: 2_000, maxReceives: 5, quorum: true, from: 'earliest' }
+  assert.equal(plan.workload.groups, [{ topic: 'jobs', name: 'work', ...settings, consumers }])
+})
 
 test('expectations are compared with the figures of the run', () => {
   const { judge } = parseScenario(
