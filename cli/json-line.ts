@@ -10,7 +10,7 @@ export function jsonLine(message: Message<Uint8Array>, more: object = {}): strin
 }
 
 /** JSON stays the JSON it is (digits that a number would lose too); other text is a string; other bytes `{"base64"}`. */
-function jsonValue(value: Uint8Array): string {
+export function jsonValue(value: Uint8Array): string {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
   if (!isUtf8(bytes)) return JSON.stringify({ base64: bytes.toString('base64') })
   const text = bytes.toString()

@@ -6,6 +6,7 @@ import { addFriends } from './command/friends.ts'
 import { addInvite } from './command/invite.ts'
 import { addPub } from './command/pub.ts'
 import { addQueue } from './command/queue.ts'
+import { addRequest, addRespond } from './command/request.ts'
 import { addSim } from './command/sim.ts'
 import { addStatus } from './command/status.ts'
 import { addSub } from './command/sub.ts'
@@ -32,7 +33,20 @@ export function grapevine(): Command {
     .addHelpText('after', exitCodes)
     .exitOverride()
     .configureOutput({ writeErr: (text) => process.stderr.write(text) })
-  for (const add of [addUp, addPub, addSub, addConsume, addQueue, addStatus, addFriends, addTopics, addInvite, addSim])
+  for (const add of [
+    addUp,
+    addPub,
+    addSub,
+    addConsume,
+    addQueue,
+    addRequest,
+    addRespond,
+    addStatus,
+    addFriends,
+    addTopics,
+    addInvite,
+    addSim,
+  ])
     add(program)
   // Subcommands are made before they can inherit it.
   for (const command of program.commands.flatMap((each) => [each, ...each.commands]))

@@ -55,8 +55,6 @@ export interface ErrorData {
   RequestTimeout: { topic: string; timeoutMs: number }
   /** The responder `by` failed with `reason`. */
   RequestFailed: { topic: string; by: string; reason: string }
-  /** This kind of peer cannot do it. */
-  Unsupported: { what: string }
   /** The local API refused or could not be reached. */
   ApiFailed: { status: number }
 }

@@ -4,6 +4,7 @@
  * with `ApiFailed`; nothing is sent twice, since only the caller knows whether that is right.
  */
 import { GrapevineError } from '../errors.ts'
+import { checkRequestOptions } from '../queue/requests.ts'
 import { checkQueueOptions } from '../queue/settings.ts'
 import { codecOf } from '../topic/codec.ts'
 import type {
@@ -14,6 +15,7 @@ import type {
   PeerStatus,
   Queue,
   QueueOptions,
+  RequestOptions,
   Topic,
   TopicOptions,
   TopicStatus,
@@ -22,7 +24,8 @@ import { parseTopic } from '../wire/topic.ts'
 import { remoteEvents } from './remote-events.ts'
 import { RemoteQueue } from './remote-queue.ts'
 import { type ApiPlace, askJson, placeOf } from './remote-socket.ts'
-import { type RemoteOpen, type RemoteOwner, RemoteTopic, unsupported } from './remote-topic.ts'
+import { type RemoteOpen, type RemoteOwner, RemoteTopic } from './remote-topic.ts'
+import { base64Of } from './respond.ts'
 
 export interface ConnectOptions {
   /** `HOST:PORT` of the peer's local API. */
@@ -67,9 +70,13 @@ class RemotePeer implements Peer, RemoteOwner {
     return new RemoteQueue<T>({ owner: this, name: parsed, codec: codecOf(codec), options, topic })
   }
 
-  /** Not yet: rejects with `Unsupported`. */
-  async request(): Promise<never> {
-    throw unsupported('requests through the local API')
+  async request<T = unknown>(topic: string, value: unknown, options: RequestOptions = {}): Promise<T> {
+    this.assertOpen()
+    const { codec: name, timeoutMs, headers } = checkRequestOptions(options)
+    const codec = codecOf(name)
+    const body = { topic: parseTopic(topic), value: base64Of(codec.encode(value)), timeoutMs, headers }
+    const answer = await this.track(askJson<{ value: string }>(this.place, '/v1/request', body))
+    return codec.decode(Buffer.from(answer.value, 'base64')) as T
   }
 
   status(): Promise<PeerStatus> {

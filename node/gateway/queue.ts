@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { limits } from '../limits.ts'
 import type { Message, Peer, Queue, QueueOptions, QueueRecord } from '../types.ts'
 import { checkShape, type GroupOpening } from './frame.ts'
+import { base64Of } from './respond.ts'
 
 /** Judged by the queue itself. */
 const options = z.record(z.string(), z.unknown()).transform((given) => given as Omit<QueueOptions, 'codec'>)
@@ -103,8 +104,7 @@ function jsonOf({
   index,
   offset,
 }: Message<Uint8Array>): QueueRecordJson {
-  const base64 = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')
-  return { value: base64, key, headers, time, publisher, feed, seq, index, offset }
+  return { value: base64Of(value), key, headers, time, publisher, feed, seq, index, offset }
 }
 
 /** What a group and a queue have in common. */

@@ -11,7 +11,9 @@ import type {
   PublishManyResult,
   PublishOptions,
   Receipt,
+  RequestHandler,
   Responder,
+  RespondOptions,
   SubscribeOptions,
   Topic,
   TopicName,
@@ -20,6 +22,7 @@ import { type RecordInput, recordSize } from '../wire/record.ts'
 import type { Channel } from './channel.ts'
 import { errorOf, packOutgoing, parseJson } from './frame.ts'
 import { RemoteGroup } from './remote-group.ts'
+import { RemoteResponder } from './remote-responder.ts'
 import { type ApiPlace, lost, openChannel } from './remote-socket.ts'
 import { RemoteSubscription } from './remote-subscription.ts'
 
@@ -195,9 +198,18 @@ export class RemoteTopic<T> implements Topic<T> {
     return new RemoteGroup<T>(this.#owner, { topic: this.name, group: name }, this.#codec, options)
   }
 
-  /** Not yet: throws `Unsupported`. */
-  respond(): Responder {
-    throw unsupported('responders through the local API')
+  respond(handler: RequestHandler<T>, options: RespondOptions = {}): Responder {
+    this.#owner.assertOpen()
+    const parts = {
+      place: this.#owner.place,
+      topic: this.name,
+      codec: this.#codec,
+      handler: handler as RequestHandler,
+    }
+    const responder = new RemoteResponder(parts, options)
+    const open = this.#owner.adopt({ close: () => responder.abandon(), drain: () => responder.close() })
+    void responder.ended.then(() => this.#owner.release(open))
+    return responder
   }
 
   subscribe(options: SubscribeOptions = {}): RemoteSubscription<T> {
@@ -227,9 +239,4 @@ function recordOf(codec: Codec, { value, key, headers }: Outgoing<unknown>): Rec
       limitBytes,
     },
   )
-}
-
-/** What the local API cannot do yet. */
-export function unsupported(what: string): GrapevineError<'Unsupported'> {
-  return new GrapevineError('Unsupported', `${what} are not supported yet: use createPeer in this process`, { what })
 }

@@ -21,6 +21,7 @@ import { checkShape, failureOf, groupOpening } from './frame.ts'
 import { parseListen, refusalOf } from './guard.ts'
 import { servePublish } from './publish.ts'
 import { queueRoutes } from './queue.ts'
+import { requestRoute, serveRespond } from './respond.ts'
 import { serveSubscribe } from './subscribe.ts'
 
 export interface GatewayOptions {
@@ -82,11 +83,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     return peer.topic(topic).group(group, options).status()
   })
   queueRoutes(app, peer)
+  requestRoute(app, peer)
   const socketRoute = (path: string, serve: (socket: WebSocket, peer: Peer) => void) =>
     app.get(path, { websocket: true }, (socket) => serve(socket, peer))
   socketRoute('/v1/publish', servePublish)
   socketRoute('/v1/subscribe', serveSubscribe)
   socketRoute('/v1/consume', serveConsume)
+  socketRoute('/v1/respond', serveRespond)
   socketRoute('/v1/events', serveEvents)
   socketRoute('/v1/group-events', serveGroupEvents)
   await decorate?.(app)

@@ -7,7 +7,7 @@
  */
 
 import { z } from 'zod'
-import { GrapevineError } from '../errors.ts'
+import { GrapevineError, isError } from '../errors.ts'
 import { Consumer } from '../group/consumer.ts'
 import type { Groups } from '../group/groups.ts'
 import type { Member } from '../group/member.ts'
@@ -43,6 +43,11 @@ const requestShape = z.strictObject({
   headers: z.record(z.string(), z.string(), says('takes an object of texts')).optional(),
   codec: z.enum(['json', 'text', 'bytes'], says('takes one of json, text, bytes')).default('json'),
 })
+
+/** Throws `InvalidOption`. */
+export function checkRequestOptions(options: RequestOptions) {
+  return checkOptions(requestShape, options)
+}
 
 /** Nobody ends up as a dead letter: what nobody answers in time is over. */
 const settings: GroupSettings = {
@@ -88,7 +93,7 @@ export class Requests {
   /** Throws `InvalidTopic`, `InvalidOption`; rejects with `NoResponders`, `RequestTimeout`, `RequestFailed`, and as `publish`. */
   async request(name: string, value: unknown, options: RequestOptions = {}): Promise<unknown> {
     const topic = parseTopic(name)
-    const { timeoutMs, headers, codec: codecName } = checkOptions(requestShape, options)
+    const { timeoutMs, headers, codec: codecName } = checkRequestOptions(options)
     const codec = codecOf(codecName)
     const body = codec.encode(value)
     const { clock, me, random } = this.#options
@@ -163,6 +168,8 @@ export class Requests {
       const given = await handler(codec.decode(record.value) as never, { headers, publisher, time, attempt })
       await replies.publish(codec.encode(given ?? null), { headers: about, confirm: 0 })
     } catch (error) {
+      // Whoever was to answer is gone, and another may.
+      if (isError(error, 'PeerClosed')) return await record.release().catch(() => undefined)
       const why = (error instanceof Error ? error.message : String(error)).slice(0, reasonMax)
       await replies
         .publish(new Uint8Array(0), { headers: { ...about, [failed]: why }, confirm: 0 })

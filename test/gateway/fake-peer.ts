@@ -153,7 +153,7 @@ class FakeTopic<T> implements Topic<T> {
   }
 
   group(): never {
-    throw new GrapevineError('Unsupported', 'not here', { what: 'groups' })
+    throw new Error('there are no groups here')
   }
 }
 
