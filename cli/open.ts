@@ -3,7 +3,7 @@
  * for as long as the command takes: in the folder `--data` names or, without one, in memory.
  */
 import { type Command, Option } from 'commander'
-import { connectPeer, createPeer, GrapevineError, isError, type Peer, type PeerOptions } from '../node/index.ts'
+import { connectPeer, createPeer, GrapevineError, isError, type LocalPeer, type PeerOptions } from '../node/index.ts'
 import { each } from './argument.ts'
 import { defaultFolder, runningIn, tokenIn } from './folder.ts'
 
@@ -19,7 +19,7 @@ export interface PlaceOptions {
 }
 
 export interface Opened {
-  peer: Peer
+  peer: LocalPeer
   /** `running`: somebody else's; `folder` or `memory`: this command's own. */
   kind: 'running' | 'folder' | 'memory'
   /** Orderly: what was published is on its way, the connection or the own peer is closed. */
@@ -76,7 +76,7 @@ export async function openPeer(options: PlaceOptions): Promise<Opened> {
   return { peer, kind: data === null ? 'memory' : 'folder', end: () => endOf(peer) }
 }
 
-async function endOf(peer: Peer): Promise<void> {
+async function endOf(peer: LocalPeer): Promise<void> {
   try {
     await peer.drain()
   } finally {
@@ -85,7 +85,7 @@ async function endOf(peer: Peer): Promise<void> {
 }
 
 /** The peer that runs already, if there is one. Throws `ApiFailed` when it is there and does not let us in. */
-export async function connectedPeer({ api, data }: Pick<PlaceOptions, 'api' | 'data'>): Promise<Peer | undefined> {
+export async function connectedPeer({ api, data }: Pick<PlaceOptions, 'api' | 'data'>): Promise<LocalPeer | undefined> {
   const folder = data ?? defaultFolder()
   if (api !== undefined) {
     const token = process.env.GRAPEVINE_TOKEN || (await tokenIn(folder))

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { isError, version } from '../node/index.ts'
 import { addConsume } from './command/consume.ts'
 import { addFriends } from './command/friends.ts'
+import { addGroups } from './command/groups.ts'
 import { addInvite } from './command/invite.ts'
 import { addPub } from './command/pub.ts'
 import { addSim } from './command/sim.ts'
@@ -31,7 +32,7 @@ export function grapevine(): Command {
     .addHelpText('after', exitCodes)
     .exitOverride()
     .configureOutput({ writeErr: (text) => process.stderr.write(text) })
-  for (const add of [addUp, addPub, addSub, addConsume, addStatus, addFriends, addTopics, addInvite, addSim])
+  for (const add of [addUp, addPub, addSub, addConsume, addStatus, addFriends, addTopics, addGroups, addInvite, addSim])
     add(program)
   // Subcommands are made before they can inherit it.
   for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)')

@@ -11,7 +11,7 @@ import type { Ports } from './ports.ts'
 import { systemDisk } from './store/disk.ts'
 import { memoryDisk } from './store/memory.ts'
 import { openState } from './store/state.ts'
-import type { Peer } from './types.ts'
+import type { LocalPeer, Peer } from './types.ts'
 
 export { type ErrorCode, type ErrorData, GrapevineError, isError } from './errors.ts'
 export { connectPeer } from './gateway/client.ts'
@@ -27,7 +27,7 @@ export { version } from './version.ts'
  *
  * Throws `InvalidOption`, `InvalidTopic`, `MeshOpen`, `FolderInUse`, `FolderTooNew`, `FolderInvalid`, `ListenFailed`, `StorageFull`, `StorageFailed`.
  */
-export async function createPeer(options: PeerOptions = {}): Promise<Peer> {
+export async function createPeer(options: PeerOptions = {}): Promise<LocalPeer> {
   const checked = checkOptions(options)
   const { data } = checked
   const log = pino({ name: 'grapevine', level: checked.logLevel }, pino.destination(2))

@@ -23,7 +23,8 @@ import { codecOf } from './topic/codec.ts'
 import { Topics } from './topic/topics.ts'
 import type {
   FriendStatus,
-  Peer,
+  GroupSummary,
+  LocalPeer,
   PeerEvent,
   PeerId,
   PeerStatus,
@@ -34,6 +35,7 @@ import type {
 } from './types.ts'
 import { version } from './version.ts'
 import { signingKeyOf } from './wire/key.ts'
+import { parseTopic } from './wire/topic.ts'
 
 /** What a peer is built on; production has its own (`index.ts`), the simulator another. */
 export interface PeerParts {
@@ -43,7 +45,7 @@ export interface PeerParts {
   discovery(host: Host): readonly Discovery[]
 }
 
-export async function startPeer(parts: PeerParts): Promise<Peer> {
+export async function startPeer(parts: PeerParts): Promise<LocalPeer> {
   const running = new RunningPeer(parts)
   try {
     await running.start()
@@ -66,7 +68,7 @@ interface Rooms {
   groups: Groups
 }
 
-class RunningPeer implements Peer {
+class RunningPeer implements LocalPeer {
   readonly #parts: PeerParts
   readonly #events = new EventStream<PeerEvent>()
   readonly #since: number
@@ -219,6 +221,12 @@ class RunningPeer implements Peer {
       })
     }
     return list
+  }
+
+  async groups(topic?: string): Promise<GroupSummary[]> {
+    const { carrier, presence, groups } = this.#running
+    const known = new Set([...new Map(carrier.taken()).keys(), ...presence.topics()])
+    return groups.list(known, topic === undefined ? undefined : parseTopic(topic))
   }
 
   events(): AsyncIterable<PeerEvent> {

@@ -5,7 +5,17 @@
  */
 import { GrapevineError } from '../errors.ts'
 import { codecOf } from '../topic/codec.ts'
-import type { FriendStatus, Peer, PeerEvent, PeerId, PeerStatus, Topic, TopicOptions, TopicStatus } from '../types.ts'
+import type {
+  FriendStatus,
+  GroupSummary,
+  LocalPeer,
+  PeerEvent,
+  PeerId,
+  PeerStatus,
+  Topic,
+  TopicOptions,
+  TopicStatus,
+} from '../types.ts'
 import { parseTopic } from '../wire/topic.ts'
 import { remoteEvents } from './remote-events.ts'
 import { type ApiPlace, askJson, placeOf } from './remote-socket.ts'
@@ -19,13 +29,13 @@ export interface ConnectOptions {
 }
 
 /** Connects to a running peer. Throws `ApiFailed` when it does not answer or refuses the token. */
-export async function connectPeer({ api, token }: ConnectOptions): Promise<Peer> {
+export async function connectPeer({ api, token }: ConnectOptions): Promise<LocalPeer> {
   const place = placeOf(api, token)
   const { id } = await askJson<PeerStatus>(place, '/v1/status')
   return new RemotePeer(place, id)
 }
 
-class RemotePeer implements Peer, RemoteOwner {
+class RemotePeer implements LocalPeer, RemoteOwner {
   readonly id: PeerId
   readonly place: ApiPlace
   readonly #work = new Map<Promise<unknown>, (() => void) | undefined>()
@@ -57,6 +67,10 @@ class RemotePeer implements Peer, RemoteOwner {
 
   topics(): Promise<TopicStatus[]> {
     return this.#get('/v1/topics')
+  }
+
+  async groups(topic?: string): Promise<GroupSummary[]> {
+    return this.#get(topic === undefined ? '/v1/groups' : `/v1/groups?topic=${parseTopic(topic)}`)
   }
 
   async #get<T>(path: string): Promise<T> {

@@ -1,7 +1,7 @@
 /**
  * The local API of a peer: what `connectPeer` (client.ts), the command line and local tools talk to.
  *
- * Owns one HTTP server on loopback. `GET /v1/status`, `/v1/friends`, `/v1/topics` and `POST /v1/group` answer with JSON; the
+ * Owns one HTTP server on loopback. `GET /v1/status`, `/v1/friends`, `/v1/topics`, `/v1/groups` and `POST /v1/group` answer with JSON; the
  * WebSockets `/v1/publish`, `/v1/subscribe`, `/v1/consume`, `/v1/events`, `/v1/group-events` carry records and events (frame.ts).
  * Promises: 1. nothing is answered without the bearer token (guard.ts); 2. each socket holds a bounded number of
  * bytes, and a slow one slows only itself; 3. a failure arrives at the client as the error it was.
@@ -14,16 +14,16 @@ import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
 import { GrapevineError, isError } from '../errors.ts'
 import { limits } from '../limits.ts'
-import type { Peer } from '../types.ts'
+import type { LocalPeer } from '../types.ts'
 import { serveConsume } from './consume.ts'
 import { serveEvents, serveGroupEvents } from './events.ts'
-import { checkShape, failureOf, groupOpening } from './frame.ts'
+import { checkShape, failureOf, groupOpening, groupsQuery } from './frame.ts'
 import { parseListen, refusalOf } from './guard.ts'
 import { servePublish } from './publish.ts'
 import { serveSubscribe } from './subscribe.ts'
 
 export interface GatewayOptions {
-  peer: Peer
+  peer: LocalPeer
   /** `HOST:PORT` on loopback; port 0 takes a free one. Default `127.0.0.1:0`. */
   listen?: string
   /** What clients must show. Default: 32 random bytes in hex. */
@@ -76,11 +76,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   app.get('/v1/status', () => peer.status())
   app.get('/v1/friends', () => peer.friends())
   app.get('/v1/topics', () => peer.topics())
+  app.get('/v1/groups', ({ query }) => peer.groups(checkShape(query, groupsQuery).topic))
   app.post('/v1/group', ({ body }) => {
     const { topic, group, options } = checkShape(body, groupOpening)
     return peer.topic(topic).group(group, options).status()
   })
-  const socketRoute = (path: string, serve: (socket: WebSocket, peer: Peer) => void) =>
+  const socketRoute = (path: string, serve: (socket: WebSocket, peer: LocalPeer) => void) =>
     app.get(path, { websocket: true }, (socket) => serve(socket, peer))
   socketRoute('/v1/publish', servePublish)
   socketRoute('/v1/subscribe', serveSubscribe)

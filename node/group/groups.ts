@@ -20,16 +20,26 @@
  *
  * Files: `slots`, `members`, `leases`, `quorum`, put together in `roster`, and `progress`, `backlog` are pure; `board` and `reader` follow the
  * two logs; `ledger` keeps what is known; `desk`, `work`, `majority`, `consumer`, `seats` hand out and take back; `member` relays, in the
- * rhythm of `pulse`; `settings`, `notice` check.
+ * rhythm of `pulse`; `settings`, `notice` check; `overview` looks at a group from outside.
  */
 import { createHash } from 'node:crypto'
 import { limits } from '../limits.ts'
 import { noticePrefix } from '../store/topic-log.ts'
 import type { Codec } from '../topic/codec.ts'
-import type { ConsumeOptions, Group, GroupEvent, GroupOptions, GroupRecord, GroupStatus, TopicName } from '../types.ts'
+import type {
+  ConsumeOptions,
+  Group,
+  GroupEvent,
+  GroupOptions,
+  GroupRecord,
+  GroupStatus,
+  GroupSummary,
+  TopicName,
+} from '../types.ts'
 import { parseTopic } from '../wire/topic.ts'
 import { Consumer } from './consumer.ts'
 import { Member, type MemberParts } from './member.ts'
+import { type OverviewPlace, overviewOf } from './overview.ts'
 import { checkGroupOptions, conflictOf } from './settings.ts'
 
 export class Groups {
@@ -52,6 +62,23 @@ export class Groups {
     const member = known ?? new Member(this.#parts, { ...checked, topic, group: name, control, onFailed })
     this.#members.set(control, member)
     return new PublicGroup(topic, name, member, codec)
+  }
+
+  /** As they look from outside: those whose control topic is among `known`, and those asked for here; at most `limits.groupsListedMax`. */
+  async list(known: Iterable<TopicName>, only?: TopicName): Promise<GroupSummary[]> {
+    const places = new Map<TopicName, OverviewPlace>()
+    for (const control of known) {
+      const place = placeOf(control)
+      if (place !== undefined) places.set(control, place)
+    }
+    for (const { options } of this.#members.values()) places.set(options.control, options)
+    const wanted = [...places.values()].filter(({ topic }) => only === undefined || topic === only)
+    const nameOf = ({ topic, group }: OverviewPlace) => `${topic}.${group}`
+    wanted.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
+    const found = await Promise.all(
+      wanted.slice(0, limits.groupsListedMax).map((place) => overviewOf(place, this.#parts)),
+    )
+    return found.filter((summary) => summary !== undefined)
   }
 
   async drain(): Promise<void> {
@@ -103,4 +130,11 @@ function controlTopicOf(topic: TopicName, group: string): TopicName {
       ? name
       : `${noticePrefix}${createHash('sha256').update(`${topic}.${group}`).digest('hex')}`
   return parseTopic(short, { own: true })
+}
+
+/** Undefined for what is no control topic, and for one whose name was too long to be told by it. */
+function placeOf(control: TopicName): OverviewPlace | undefined {
+  const dot = control.lastIndexOf('.')
+  if (!control.startsWith(noticePrefix) || dot < noticePrefix.length) return undefined
+  return { control, topic: control.slice(noticePrefix.length, dot) as TopicName, group: control.slice(dot + 1) }
 }

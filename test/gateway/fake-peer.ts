@@ -3,9 +3,9 @@ import { GrapevineError } from '../../node/errors.ts'
 import { codecOf } from '../../node/topic/codec.ts'
 import type {
   FeedId,
+  LocalPeer,
   Message,
   Outgoing,
-  Peer,
   PeerEvent,
   PeerId,
   PublishManyOptions,
@@ -26,7 +26,7 @@ interface Kept {
 const feed = 'ab'.repeat(16) as FeedId
 const publisher = '12D3KooWfake' as PeerId
 
-export class FakePeer implements Peer {
+export class FakePeer implements LocalPeer {
   readonly id = publisher
   readonly kept = new Map<string, Kept[]>()
   readonly acked: string[] = []
@@ -82,6 +82,10 @@ export class FakePeer implements Peer {
   }
 
   async topics() {
+    return []
+  }
+
+  async groups() {
     return []
   }
 

@@ -7,19 +7,19 @@ import { startPeer } from '../../node/peer.ts'
 import type { Ports } from '../../node/ports.ts'
 import { memoryDisk } from '../../node/store/memory.ts'
 import { openState } from '../../node/store/state.ts'
-import type { Message, Peer, PeerEvent, Subscription } from '../../node/types.ts'
+import type { LocalPeer, Message, Peer, PeerEvent, Subscription } from '../../node/types.ts'
 import type { TestTools } from './suite.ts'
 import { until } from './until.ts'
 
 type Use = TestTools['use']
 
 /** One peer, ended with the test. */
-export async function peerOf(use: Use, options: PeerOptions = {}): Promise<Peer> {
+export async function peerOf(use: Use, options: PeerOptions = {}): Promise<LocalPeer> {
   return use(await createPeer({ discover: false, ...options }))
 }
 
 /** One peer on ports of the test's own choice. */
-export async function peerOn(use: Use, ports: Partial<Ports>, options: PeerOptions = {}): Promise<Peer> {
+export async function peerOn(use: Use, ports: Partial<Ports>, options: PeerOptions = {}): Promise<LocalPeer> {
   const all: Ports = {
     clock: systemClock,
     random: systemRandom,
@@ -48,7 +48,7 @@ export async function meshOf<const N extends number>(
   return peers as Several<N>
 }
 
-type Several<N extends number, T extends Peer[] = []> = T['length'] extends N ? T : Several<N, [...T, Peer]>
+type Several<N extends number, T extends LocalPeer[] = []> = T['length'] extends N ? T : Several<N, [...T, LocalPeer]>
 
 export async function addressesOf(peer: Peer): Promise<string[]> {
   return (await peer.status()).addresses
