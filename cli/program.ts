@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { isError, version } from '../node/index.ts'
 import { addConsume } from './command/consume.ts'
 import { addFriends } from './command/friends.ts'
+import { addGroups } from './command/groups.ts'
 import { addInvite } from './command/invite.ts'
 import { addPub } from './command/pub.ts'
 import { addQueue } from './command/queue.ts'
@@ -44,6 +45,7 @@ export function grapevine(): Command {
     addStatus,
     addFriends,
     addTopics,
+    addGroups,
     addInvite,
     addSim,
   ])

@@ -305,6 +305,8 @@ export const limits = {
   groupSumBytes: 4 * MiB,
   /** Acknowledgements remembered to notice what two members had, some 150 B each. More: the oldest are forgotten. */
   groupDeliveriesMax: 10_000,
+  /** Groups told of at once: the control topic of each is read. More: ask for those of one topic. */
+  groupsListedMax: 1_000,
   /** A dead letter that could not be published is tried again after this. */
   groupRetryMs: 1 * second,
 

@@ -25,6 +25,7 @@ import { codecOf } from './topic/codec.ts'
 import { Topics } from './topic/topics.ts'
 import type {
   FriendStatus,
+  GroupSummary,
   Peer,
   PeerEvent,
   PeerId,
@@ -39,6 +40,7 @@ import type {
 } from './types.ts'
 import { version } from './version.ts'
 import { signingKeyOf } from './wire/key.ts'
+import { parseTopic } from './wire/topic.ts'
 
 /** What a peer is built on; production has its own (`index.ts`), the simulator another. */
 export interface PeerParts {
@@ -238,6 +240,12 @@ class RunningPeer implements Peer {
       })
     }
     return list
+  }
+
+  async groups(topic?: string): Promise<GroupSummary[]> {
+    const { carrier, presence, groups } = this.#running
+    const known = new Set([...new Map(carrier.taken()).keys(), ...presence.topics()])
+    return groups.list(known, topic === undefined ? undefined : parseTopic(topic))
   }
 
   events(): AsyncIterable<PeerEvent> {

@@ -219,6 +219,14 @@ export interface GroupStatus {
   deliveredTwice: string[]
 }
 
+/** A group as it looks from outside, by what its members have told: for that, nobody takes part in it. */
+export interface GroupSummary extends Pick<GroupStatus, 'topic' | 'name' | 'settings' | 'members'> {
+  /** How many there are; what the members hold of them stands with each. */
+  slots: number
+  /** Records that are not done, of those that are here; undefined where the topic is not carried here. */
+  lag: number | undefined
+}
+
 export type GroupEvent =
   | { type: 'joined' | 'left'; peer: PeerId; time: number }
   | { type: 'slot-taken'; slot: number; term: number; time: number }
@@ -414,6 +422,11 @@ export interface Peer extends AsyncDisposable {
   status(): Promise<PeerStatus>
   friends(): Promise<FriendStatus[]>
   topics(): Promise<TopicStatus[]>
+  /**
+   * The groups of one topic, or all that are known here: those whose members' talk (`$groups.<topic>.<group>`) is carried by any peer known.
+   * At most 1,000; those whose name and topic have more than 240 characters are known only to their members. Throws `InvalidTopic`.
+   */
+  groups(topic?: string): Promise<GroupSummary[]>
   /** Everything that happens from now on, until the iteration is ended. */
   events(): AsyncIterable<PeerEvent>
   /** Orderly: stops taking publishes, waits for those on their way and for the last acknowledgements. */

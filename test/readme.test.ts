@@ -84,27 +84,55 @@ for (const [at, { code: program }] of programs.slice(1).entries()) {
   })
 }
 
+/** Runs a session in an empty folder beside the peer of the README's first one. */
+async function play(folder: string, session: string): Promise<{ out: string; err: string }> {
+  const command = join(folder, 'grapevine')
+  await writeFile(command, `#!/bin/sh\nexec '${process.execPath}' '${join(root, 'cli/main.ts')}' "$@"\n`, {
+    mode: 0o755,
+  })
+  const script = `
+    PATH="${folder}:$PATH"
+    trap 'kill $(jobs -p); wait' EXIT
+    ${sessionOf('grapevine up ')} &
+    until test -f "$XDG_DATA_HOME/grapevine/default/peer.json"; do sleep 0.1; done
+    ${session}
+  `
+  return run(folder, 'bash', ['-c', script])
+}
+
+/** The first session with these words, without its comments. */
+function sessionOf(words: string): string {
+  return (sessions.find(({ code }) => code.includes(words))?.code ?? '').replace(/ #.*$/gm, '').trim()
+}
+
 test(
   'the first session at the command line does what it says',
   async ({ dir }) => {
-    const folder = dir()
-    const command = join(folder, 'grapevine')
-    await writeFile(command, `#!/bin/sh\nexec '${process.execPath}' '${join(root, 'cli/main.ts')}' "$@"\n`, {
-      mode: 0o755,
-    })
-    const [up, session] = sessions.map(({ code }) => code.replace(/#.*$/gm, '').trim())
-    const script = `
-      PATH="${folder}:$PATH"
-      trap 'kill $(jobs -p); wait' EXIT
-      ${up} &
-      sleep 2
-      ${session?.replace('grapevine friends', 'until grapevine friends | grep 12D3KooW; do sleep 0.2; done')}
-    `
-    const { out, err } = await run(folder, 'bash', ['-c', script])
+    const session = sessionOf('grapevine friends').replace(
+      'grapevine friends',
+      'until grapevine friends | grep 12D3KooW; do sleep 0.2; done',
+    )
+    const { out, err } = await play(dir(), session)
     assert.match(out, /12D3KooW/, err)
     assert.match(out, /one\ntwo\nthree\n/, err)
   },
   { deadlineMs: 60_000 },
+)
+
+test(
+  'two processes at the command line share the lines of a file',
+  async ({ dir }) => {
+    const { out, err } = await play(dir(), sessionOf('grapevine consume'))
+    const done = [...out.matchAll(/^([AB]) (\d+)$/gm)].map(([, by, value]) => ({ by, value: Number(value) }))
+    assert.equal(
+      done.map(({ value }) => value),
+      Array.from({ length: 20 }, (_, i) => i + 1),
+      err,
+    )
+    assert.is(done.filter(({ by }) => by === 'A').length, 10)
+    assert.match(out, /jobs +work +shared +\d +\d+\/64 +0 /)
+  },
+  { deadlineMs: 120_000 },
 )
 
 test.run()

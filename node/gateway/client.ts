@@ -9,6 +9,7 @@ import { checkQueueOptions } from '../queue/settings.ts'
 import { codecOf } from '../topic/codec.ts'
 import type {
   FriendStatus,
+  GroupSummary,
   Peer,
   PeerEvent,
   PeerId,
@@ -89,6 +90,10 @@ class RemotePeer implements Peer, RemoteOwner {
 
   topics(): Promise<TopicStatus[]> {
     return this.#get('/v1/topics')
+  }
+
+  async groups(topic?: string): Promise<GroupSummary[]> {
+    return this.#get(topic === undefined ? '/v1/groups' : `/v1/groups?topic=${parseTopic(topic)}`)
   }
 
   async #get<T>(path: string): Promise<T> {

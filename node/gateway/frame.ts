@@ -59,6 +59,8 @@ export const groupOpening = z.strictObject({
   options: z.record(z.string(), z.unknown()).transform((options) => options as GroupOptions & QueueOptions),
   queue: z.boolean().optional(),
 })
+/** Of a GET of `/v1/groups`. */
+export const groupsQuery = z.strictObject({ topic: z.string().optional() })
 export type GroupOpening = z.infer<typeof groupOpening>
 /** First message on `/v1/consume`. */
 export const consumeOpening = groupOpening.extend({ concurrency: given.optional() })

@@ -1,7 +1,7 @@
 /**
  * The local API of a peer: what `connectPeer` (client.ts), the command line and local tools talk to.
  *
- * Owns one HTTP server on loopback. `GET /v1/status`, `/v1/friends`, `/v1/topics` and `POST /v1/group` answer with JSON; the
+ * Owns one HTTP server on loopback. `GET /v1/status`, `/v1/friends`, `/v1/topics`, `/v1/groups` and `POST /v1/group` answer with JSON; the
  * WebSockets `/v1/publish`, `/v1/subscribe`, `/v1/consume`, `/v1/events`, `/v1/group-events` carry records and events (frame.ts).
  * Promises: 1. nothing is answered without the bearer token (guard.ts); 2. each socket holds a bounded number of
  * bytes, and a slow one slows only itself; 3. a failure arrives at the client as the error it was.
@@ -17,7 +17,7 @@ import { limits } from '../limits.ts'
 import type { Peer } from '../types.ts'
 import { serveConsume } from './consume.ts'
 import { serveEvents, serveGroupEvents } from './events.ts'
-import { checkShape, failureOf, groupOpening } from './frame.ts'
+import { checkShape, failureOf, groupOpening, groupsQuery } from './frame.ts'
 import { parseListen, refusalOf } from './guard.ts'
 import { servePublish } from './publish.ts'
 import { queueRoutes } from './queue.ts'
@@ -78,6 +78,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   app.get('/v1/status', () => peer.status())
   app.get('/v1/friends', () => peer.friends())
   app.get('/v1/topics', () => peer.topics())
+  app.get('/v1/groups', ({ query }) => peer.groups(checkShape(query, groupsQuery).topic))
   app.post('/v1/group', ({ body }) => {
     const { topic, group, options } = checkShape(body, groupOpening)
     return peer.topic(topic).group(group, options).status()

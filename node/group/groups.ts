@@ -20,14 +20,27 @@
  *
  * Files: `slots`, `members`, `leases`, `quorum`, put together in `roster`, and `progress`, `backlog` are pure; `board` and `reader` follow the
  * two logs; `ledger` keeps what is known; `desk`, `work`, `majority`, `consumer`, `seats` hand out and take back; `member` relays, in the
- * rhythm of `pulse`; `settings`, `notice` check.
+ * rhythm of `pulse`; `settings`, `notice` check; `overview` looks at a group from outside.
  */
+import { limits } from '../limits.ts'
 import { passingTopicOf } from '../store/topic-log.ts'
 import type { Codec } from '../topic/codec.ts'
-import type { ConsumeOptions, Group, GroupEvent, GroupOptions, GroupRecord, GroupStatus, TopicName } from '../types.ts'
+import type {
+  ConsumeOptions,
+  Group,
+  GroupEvent,
+  GroupOptions,
+  GroupRecord,
+  GroupStatus,
+  GroupSummary,
+  TopicName,
+} from '../types.ts'
 import { Consumer } from './consumer.ts'
 import { Member, type MemberOptions, type MemberParts } from './member.ts'
+import { type OverviewPlace, overviewOf } from './overview.ts'
 import { type CheckedGroupOptions, checkGroupOptions, conflictOf } from './settings.ts'
+
+const controlPrefix = '$groups.'
 
 export class Groups {
   readonly #parts: MemberParts
@@ -45,7 +58,7 @@ export class Groups {
   /** This peer's part in a group; `sort` is a queue's. Throws `GroupConflict`. */
   member(topic: TopicName, group: string, checked: CheckedGroupOptions, sort?: MemberOptions['sort']): Member {
     // A group's name has no dots, so the last one ends the topic's: no two groups share a control topic.
-    const control = passingTopicOf('$groups.', `${topic}.${group}`)
+    const control = passingTopicOf(controlPrefix, `${topic}.${group}`)
     const known = this.#members.get(control)
     const conflict = known && conflictOf({ topic, group }, checked.settings, known.options.settings)
     if (conflict !== undefined) throw conflict
@@ -54,6 +67,25 @@ export class Groups {
     const member = known ?? new Member(this.#parts, { ...checked, topic, group, control, sort, onFailed })
     this.#members.set(control, member)
     return member
+  }
+
+  /** As they look from outside: those whose control topic is among `known`, and those asked for here; at most `limits.groupsListedMax`. */
+  async list(known: Iterable<TopicName>, only?: TopicName): Promise<GroupSummary[]> {
+    const places = new Map<TopicName, OverviewPlace>()
+    for (const control of known) {
+      const place = placeOf(control)
+      if (place !== undefined) places.set(control, place)
+    }
+    // Those of queues and responders are told of in other ways.
+    for (const { options } of this.#members.values())
+      if (options.sort === undefined) places.set(options.control, options)
+    const wanted = [...places.values()].filter(({ topic }) => only === undefined || topic === only)
+    const nameOf = ({ topic, group }: OverviewPlace) => `${topic}.${group}`
+    wanted.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
+    const found = await Promise.all(
+      wanted.slice(0, limits.groupsListedMax).map((place) => overviewOf(place, this.#parts)),
+    )
+    return found.filter((summary) => summary !== undefined)
   }
 
   async drain(): Promise<void> {
@@ -95,4 +127,12 @@ class PublicGroup<T> implements Group<T> {
   drain(): Promise<void> {
     return this.#member.drain()
   }
+}
+
+/** Undefined for what is no control topic of an application's group, and for one whose name was too long to be told by it. */
+function placeOf(control: TopicName): OverviewPlace | undefined {
+  const dot = control.lastIndexOf('.')
+  const [topic, group] = [control.slice(controlPrefix.length, dot), control.slice(dot + 1)]
+  if (!control.startsWith(controlPrefix) || dot < controlPrefix.length || group.startsWith('_')) return undefined
+  return { control, topic: topic as TopicName, group }
 }

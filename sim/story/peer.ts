@@ -7,6 +7,7 @@
  */
 import type {
   FriendStatus,
+  GroupSummary,
   Message,
   Peer,
   PeerEvent,
@@ -214,6 +215,10 @@ export class SimulatedPeer implements Peer {
 
   topics(): Promise<TopicStatus[]> {
     return this.#ask((peer) => peer.topics())
+  }
+
+  groups(topic?: string): Promise<GroupSummary[]> {
+    return this.#ask((peer) => peer.groups(topic))
   }
 
   events(): AsyncIterable<PeerEvent> {

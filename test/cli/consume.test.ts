@@ -94,7 +94,7 @@ story('of two consumers on two peers one is killed with kill -9, and no record i
   const two = await here.up('two', [...alone, '--join', one.addresses[0] ?? ''])
   await two.event('friend-joined', patientMs)
   const log = join(here.root, 'done')
-  const command = [...work, '--concurrency', '2', '--exec', `cat >> '${log}'; echo >> '${log}'`]
+  const command = [...work, '--concurrency', '2', '--exec', `echo "$(cat)" >> '${log}'`]
   const [killed, stays] = [one.start(command), two.start(command)]
   for (const each of [killed, stays]) await until(() => each.errors().includes('waiting'), patientMs)
   const done = () => new Set(existsSync(log) ? linesOf(readFileSync(log)).filter(Boolean) : [])

@@ -35,7 +35,7 @@ test('every command has help, with --json', () => {
   const { commands } = grapevine()
   assert.equal(
     commands.map((command) => command.name()),
-    ['up', 'pub', 'sub', 'consume', 'status', 'friends', 'topics', 'invite', 'sim'],
+    ['up', 'pub', 'sub', 'consume', 'status', 'friends', 'topics', 'groups', 'invite', 'sim'],
   )
   for (const command of commands) {
     assert.match(command.helpInformation(), `Usage: grapevine ${command.name()}`)

@@ -93,6 +93,10 @@ export class FakePeer implements Peer {
     return []
   }
 
+  async groups() {
+    return []
+  }
+
   async *events() {
     for (let at = this.#events.length; ; ) {
       const event = this.#events[at]

@@ -2,14 +2,14 @@
 import * as assert from 'uvu/assert'
 import { connectPeer } from '../../node/gateway/client.ts'
 import { type Gateway, type GroupOptions, type GroupRecord, type Peer, startGateway } from '../../node/index.ts'
-import { codeOf, meshOf } from '../helper/mesh.ts'
+import { addressesOf, codeOf, friendly, meshOf, peerOf } from '../helper/mesh.ts'
 import { suite, type TestTools } from '../helper/suite.ts'
 import { until } from '../helper/until.ts'
 
 const test = suite('gateway')
 /** Long enough for a machine that is busy with other things. */
 const options: GroupOptions = { from: 'earliest', leaseMs: 10_000 }
-const short: GroupOptions = { ...options, leaseMs: 1_000 }
+const short: GroupOptions = { ...options, leaseMs: 2_000 }
 
 async function connect(use: TestTools['use'], { address, token }: Gateway): Promise<Peer> {
   return use(await connectPeer({ api: address, token }))
@@ -71,9 +71,8 @@ test('a record that is refused comes again after its delay, and one that is exte
   assert.ok(Date.now() - refused >= 250)
   assert.equal([second.value, second.attempt], [7, 2])
   assert.ok(second.fencingToken >= first.fencingToken)
-  // Longer than its lease, twice.
-  await second.extend(2_500)
-  await new Promise((resolve) => setTimeout(resolve, 2_000))
+  await second.extend(60_000)
+  await new Promise((resolve) => setTimeout(resolve, 3_000))
   await second.ack()
   assert.is((await work(remote, short).status()).lag, 0)
 })
@@ -136,7 +135,7 @@ test('records that wait for an application that hangs go to others, and it goes 
   await local.topic<number>('jobs').publishMany(numbers(6))
   const hanging = work(remote, short).consume({ concurrency: 6 })
   await (await next(hanging)).ack()
-  await new Promise((resolve) => setTimeout(resolve, 4_000))
+  await new Promise((resolve) => setTimeout(resolve, 6_500))
   const other = work(local, short).consume({ concurrency: 6 })
   const values = new Set<number>()
   for (let i = 0; i < 5; i++) {
@@ -210,6 +209,43 @@ test('an iteration that is left, aborted or drained gets no more, and what it ha
   const left = work(local).consume({ concurrency: 8 })
   for (let i = 0; i < 5; i++) await (await next(left)).ack()
   assert.is((await group.status()).lag, 0)
+})
+
+test('groups are listed with who is in them and how far they are, also by a peer that takes no part', async ({
+  use,
+}) => {
+  const { local, remote } = await place(use)
+  assert.equal(await remote.groups(), [])
+  await local.topic<number>('jobs').publishMany(numbers(5))
+  const records = work(local).consume({ concurrency: 2 })
+  await (await next(records)).ack()
+  await local.topic('other').group('standby', { type: 'failover', quorum: true }).status()
+  const [first, second, ...more] = await until(async () => {
+    const list = await remote.groups()
+    return list[0]?.members[0]?.slots === 64 && list.length === 2 ? list : undefined
+  })
+  assert.equal(more, [])
+  const settings = (await work(local).status()).settings
+  assert.equal({ ...first, members: [] }, { topic: 'jobs', name: 'work', settings, members: [], slots: 64, lag: 4 })
+  assert.is(first?.members[0]?.peer, local.id)
+  assert.equal([second?.topic, second?.name, second?.members, second?.slots], ['other', 'standby', [], 1])
+  assert.equal(
+    (await remote.groups('other')).map(({ name }) => name),
+    ['standby'],
+  )
+  assert.equal(await remote.groups('jobs.else'), [])
+  assert.is(await codeOf(remote.groups('a b')), 'InvalidTopic')
+
+  // A guest keeps nothing: it asks those who do.
+  const join = await addressesOf(local)
+  const guest = await peerOf(use, { join, role: 'guest' })
+  await friendly(guest)
+  const seen = await until(async () => {
+    const list = await guest.groups('jobs')
+    return list.length > 0 ? list : undefined
+  })
+  assert.equal([seen[0]?.members[0]?.peer, seen[0]?.lag], [local.id, undefined])
+  assert.equal(await guest.topics().then((topics) => topics.filter(({ held }) => held !== 'none')), [])
 })
 
 test('events of a group pass', async ({ use }) => {
