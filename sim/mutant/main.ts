@@ -4,6 +4,7 @@
  *
  *   --seeds N   at most so many each (200)      --only A,B  these only
  *   --jobs N    at a time (2)                   --json      the result as JSON on stdout
+ *   --groups    those of consumer groups instead, in runs that have groups
  *
  * Exits with 1 where fewer than 95 % are caught.
  */
@@ -34,6 +35,7 @@ const { values } = parseArgs({
     jobs: { type: 'string', default: '2' },
     only: { type: 'string' },
     json: { type: 'boolean', default: false },
+    groups: { type: 'boolean', default: false },
   },
 })
 const seedsMax = wholeNumber('--seeds', values.seeds)
@@ -112,7 +114,7 @@ function sentenceOf({ name, caught, seeds, text, seconds }: Finding): string {
 }
 
 function choose(only: string | undefined): readonly Mutant[] {
-  if (only === undefined) return mutants
+  if (only === undefined) return mutants.filter((one) => wishesOf(one) === (values.groups ? 'groups' : 'usual'))
   return only.split(',').map((name) => {
     const mutant = mutants.find((one) => one.name === name)
     if (mutant === undefined) fail(`there is no mutant ${name}, but ${mutants.map((one) => one.name).join(', ')}`)
