@@ -6,7 +6,9 @@
  *    a lower one; of one term, who holds outranks who claims, and otherwise the lower id the higher.
  * 3. Whoever sees itself outranked has lost the slot in that moment.
  * 4. Whoever is not entitled (its own lease ran out) holds nothing, and has to claim again.
- * 5. A holder that is not wanted any more delivers nothing new, and leaves the slot out of its beat when nothing of it is on its way.
+ * 5. With a quorum a claim is granted only when a majority of the voters has heard it, and each of them tells with that what it knows of
+ *    others (`known`): whoever held the slot was heard by a majority too, so one of them knows both.
+ * 6. A holder that is not wanted any more delivers nothing new, and leaves the slot out of its beat when nothing of it is on its way.
  *
  * Leases are those of Gray and Cheriton (1989), without a server: what renews them is a beat that everybody hears. Terms are
  * fencing tokens (Kleppmann 2016): they never go back for a slot.
@@ -21,6 +23,9 @@ export interface Holding {
   held: SlotTerm[]
   claims: SlotTerm[]
 }
+
+/** A slot as somebody else knows it. */
+export type KnownSlot = [slot: number, term: number, holder: PeerId, held: boolean]
 
 export type LeaseEffect =
   | { type: 'granted'; slot: number; term: number }
@@ -38,6 +43,9 @@ export interface LeaseView {
   mayClaim: boolean
   /** Whether our last beat went out. */
   told: boolean
+  /** Number of the beat that is made now, and of the newest that those who must have heard. */
+  n: number
+  heardUpTo: number
 }
 
 interface Slot {
@@ -48,6 +56,10 @@ interface Slot {
   /** Beats of ours in which the claim went out, and when it was made. */
   beats: number
   since: number
+  /** Number of the beat in which it went out first. */
+  claimedIn: number
+  /** Somebody else said so, and not the holder itself. */
+  hearsay: boolean
 }
 
 export class Leases {
@@ -65,6 +77,8 @@ export class Leases {
       stage: 'held',
       beats: 0,
       since: 0,
+      claimedIn: 0,
+      hearsay: false,
     }))
   }
 
@@ -132,14 +146,30 @@ export class Leases {
         const slot = this.#slots[number]
         if (slot === undefined || named.has(number) || term > slot.term + limits.groupTermLead) continue
         named.add(number)
-        if (!outranks(slot, { term, peer, stage })) continue
-        if (slot.holder === this.#me) effects.push(...this.#lose(number, peer))
-        Object.assign(slot, { term, holder: peer, stage, beats: 0 })
+        effects.push(...this.#hear(number, { term, peer, stage }))
       }
     }
     for (const [number, slot] of this.#slots.entries())
       if (slot.holder === peer && !named.has(number)) slot.holder = undefined
     return effects
+  }
+
+  /** Who has which slot, by its own word: hearsay passed on would never come to rest. */
+  known(): KnownSlot[] {
+    return this.#slots.flatMap(({ holder, term, stage, hearsay }, number): KnownSlot[] =>
+      holder === undefined || hearsay ? [] : [[number, term, holder, stage !== 'claimed']],
+    )
+  }
+
+  /** What somebody else knows of others. Where that is out of date, the holder's next beat says so. */
+  onKnown(known: readonly KnownSlot[]): LeaseEffect[] {
+    return known.flatMap(([number, term, peer, held]) => {
+      const slot = this.#slots[number]
+      if (slot === undefined || peer === this.#me || term > slot.term + limits.groupTermLead) return []
+      // What the holder itself said is no less than that.
+      if (slot.holder === peer && slot.term === term && !slot.hearsay) return []
+      return this.#hear(number, { term, peer, stage: held ? 'held' : 'claimed' }, true)
+    })
   }
 
   tick(view: LeaseView): LeaseEffect[] {
@@ -155,7 +185,8 @@ export class Leases {
     if (slot.stage === 'claimed') {
       if (view.told) slot.beats++
       if (!wanted || !view.mayClaim) slot.holder = undefined
-      const isDue = slot.beats >= 2 && view.now - slot.since >= this.#claimMs
+      const isHeard = view.heardUpTo >= slot.claimedIn
+      const isDue = isHeard && slot.beats >= 2 && view.now - slot.since >= this.#claimMs
       if (slot.holder === undefined || !isDue || !view.entitled) return []
       slot.stage = 'held'
       return [{ type: 'granted', slot: number, term: slot.term }]
@@ -169,8 +200,25 @@ export class Leases {
   #claim(number: number, slot: Slot, view: LeaseView): LeaseEffect[] {
     if (!view.mayClaim || view.wanted[number] !== this.#me) return []
     if (slot.holder !== undefined && view.isLive(slot.holder)) return []
-    Object.assign(slot, { term: slot.term + 1, holder: this.#me, stage: 'claimed', beats: 0, since: view.now })
+    Object.assign(slot, {
+      term: slot.term + 1,
+      holder: this.#me,
+      stage: 'claimed',
+      beats: 0,
+      since: view.now,
+      claimedIn: view.n,
+      hearsay: false,
+    })
     return []
+  }
+
+  #hear(number: number, told: Told, hearsay = false): LeaseEffect[] {
+    const slot = this.#slots[number] as Slot
+    if (!outranks(slot, told)) return []
+    const { term, peer, stage } = told
+    const effects = slot.holder === this.#me ? this.#lose(number, peer) : []
+    Object.assign(slot, { term, holder: peer, stage, beats: 0, hearsay })
+    return effects
   }
 
   #lose(number: number, to: PeerId | undefined): LeaseEffect[] {
@@ -181,7 +229,13 @@ export class Leases {
   }
 }
 
-function outranks(slot: Slot, told: { term: number; peer: PeerId; stage: 'held' | 'claimed' }): boolean {
+interface Told {
+  term: number
+  peer: PeerId
+  stage: 'held' | 'claimed'
+}
+
+function outranks(slot: Slot, told: Told): boolean {
   if (told.term !== slot.term) return told.term > slot.term
   if (slot.holder === undefined || slot.holder === told.peer) return true
   const claimed = slot.stage === 'claimed'

@@ -7,6 +7,7 @@
 import { z } from 'zod'
 import { limits } from '../limits.ts'
 import type { FeedId, PeerId } from '../types.ts'
+import type { KnownSlot } from './leases.ts'
 import { groupTypes } from './settings.ts'
 import { sharedSlots } from './slots.ts'
 
@@ -47,6 +48,20 @@ const progress = z.object({
 })
 const voters = z.object({ epoch: count, peers: z.array(peer).max(limits.groupVotersMax) })
 
+/** Peers are named once. */
+const known = z
+  .object({
+    peers: z.array(peer).max(sharedSlots),
+    /** [slot, term, which of the peers, whether it holds it and not only claims it] */
+    slots: z.array(z.tuple([slot, count, count, z.boolean()])).max(sharedSlots),
+  })
+  .transform(({ peers, slots }) =>
+    slots.flatMap(([number, term, which, held]): KnownSlot[] => {
+      const holder = peers[which]
+      return holder === undefined ? [] : [[number, term, holder, held]]
+    }),
+  )
+
 /** [feed, index, how often it was handed out, term, ms] */
 const returned = z
   .array(z.tuple([feed, count, count, count, z.number().min(0).max(limits.groupExtendMsMax)]))
@@ -68,6 +83,7 @@ const notice = z.discriminatedUnion('type', [
     /** Only where the group asks for a quorum: up to which beat each voter was heard, and who the voters are. */
     heard: z.record(peer, count).optional(),
     voters: voters.optional(),
+    known: known.optional(),
   }),
   z.object({
     type: z.literal('work'),
@@ -104,7 +120,10 @@ export type Opening = z.infer<typeof opening>
 export type Start = z.infer<typeof start>
 
 export function encodeNotice(told: Notice): Uint8Array {
-  return Buffer.from(JSON.stringify(told))
+  if (told.type !== 'beat' || told.known === undefined) return Buffer.from(JSON.stringify(told))
+  const peers = [...new Set(told.known.map(([, , holder]) => holder))]
+  const slots = told.known.map(([number, term, holder, held]) => [number, term, peers.indexOf(holder), held])
+  return Buffer.from(JSON.stringify({ ...told, known: { peers, slots } }))
 }
 
 /** `unknown` for a kind of notice that only newer members know, undefined for what is none. */

@@ -10,7 +10,7 @@
  */
 import { limits } from '../limits.ts'
 import type { GroupSettings, PeerId } from '../types.ts'
-import { type Holding, type LeaseEffect, Leases } from './leases.ts'
+import { type Holding, type KnownSlot, type LeaseEffect, Leases } from './leases.ts'
 import { Members, type Sign } from './members.ts'
 import { Quorum, type Voters } from './quorum.ts'
 import { assign, slotCount } from './slots.ts'
@@ -18,6 +18,8 @@ import { assign, slotCount } from './slots.ts'
 export interface Beat extends Sign, Holding {
   heard?: Record<string, number> | undefined
   voters?: Voters | undefined
+  /** What others have, as far as its sender knows: only where the group asks for a quorum. */
+  known?: KnownSlot[] | undefined
 }
 
 export type RosterEffect = LeaseEffect | { type: 'joined' | 'left'; peer: PeerId }
@@ -141,7 +143,8 @@ export class Roster {
     if (this.#members.onBeat(peer, beat, now) !== 'taken') return []
     this.#listenUntil = Math.min(this.#listenUntil, now + this.#beatMs)
     this.#quorum?.onHeard(peer, beat.heard?.[this.#options.me] ?? 0)
-    return this.#leases.onBeat(peer, beat)
+    const effects = this.#leases.onBeat(peer, beat)
+    return beat.known === undefined ? effects : [...effects, ...this.#leases.onKnown(beat.known)]
   }
 
   onTerms(terms: readonly number[]): RosterEffect[] {
@@ -171,13 +174,16 @@ export class Roster {
       entitled,
     )
     const mayClaim = now >= this.#listenUntil && (!settings.quorum || entitled)
-    effects.push(...this.#leases.tick({ now, wanted, isLive, isBusy, entitled, mayClaim, told }))
     this.#n++
+    const heardUpTo = this.#quorum === undefined ? this.#n : this.#quorum.heardUpTo()
+    const view = { now, wanted, isLive, isBusy, entitled, mayClaim, told, n: this.#n, heardUpTo }
+    effects.push(...this.#leases.tick(view))
     this.#made.set(this.#n, now)
     this.#made.delete(this.#n - limits.groupBeatsKept)
     const beat: Beat = { run, n: this.#n, leaving: this.#leaving, ...this.#leases.holding() }
     if (this.#quorum !== undefined) {
       beat.voters = this.#quorum.voters
+      beat.known = this.#leases.known().filter(([, , holder]) => holder !== me)
       beat.heard = Object.fromEntries(this.#members.lastBeats(now).filter(([peer]) => peer !== me))
     }
     return { beat, effects }

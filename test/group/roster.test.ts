@@ -123,6 +123,31 @@ test('with a quorum the minority stops within a lease, and the majority goes on'
   oneEach(village)
 })
 
+test('with a quorum, whoever comes back and hears the new holders late takes nothing from them', () => {
+  const village = new Village({ quorum: true })
+  const [a, b] = ['a', 'b', 'c', 'd', 'e'].map((id) => village.add(id)) as [Villager, Villager]
+  const had = new Map<string, string>()
+  const look = () => {
+    for (const { id, roster } of village.villagers)
+      for (const slot of slots) {
+        const term = roster.termOf(slot, village.now)
+        if (term === undefined) continue
+        const other = had.get(`${slot}/${term}`) ?? id
+        assert.is(other, id, `slot ${slot} under term ${term} is held by ${other} and ${id}`)
+        had.set(`${slot}/${term}`, id)
+      }
+  }
+  village.pass(15_000, look)
+  village.side = (id) => (id === b.id ? 1 : 0)
+  village.pass(12_000, look)
+  village.lag = (from, to) => (from === a.id && to === b.id ? 12_000 : 0)
+  village.heal()
+  village.pass(11_000, look)
+  village.lag = () => 0
+  village.pass(20_000, look)
+  oneEach(village)
+})
+
 test('newcomers cannot make a minority a majority', () => {
   const village = new Village({ quorum: true })
   for (const id of ['a', 'b', 'c', 'd', 'e']) village.add(id)

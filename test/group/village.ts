@@ -38,6 +38,8 @@ export class Village {
   readonly #logs = new Map<PeerId, { from: PeerId; beat: Beat }[]>()
   /** Which side of a partition somebody is on. */
   side = (_id: PeerId): number => 0
+  /** How much later than others somebody hears somebody else, ms. */
+  lag = (_from: PeerId, _to: PeerId): number => 0
   busy = (_id: PeerId, _slot: number): boolean => false
 
   constructor(changes: Partial<GroupSettings>, delayMs: () => number = () => 20) {
@@ -103,7 +105,7 @@ export class Village {
       if (to === villager) continue
       // What is cut off arrives when the partition is over: nothing told is lost.
       const cut = this.side(to.id) !== this.side(id)
-      const at = cut ? Number.POSITIVE_INFINITY : this.now + this.#delayMs()
+      const at = cut ? Number.POSITIVE_INFINITY : this.now + this.#delayMs() + this.lag(id, to.id)
       const letters = this.#letters.get(to)
       if (letters === undefined) this.#letters.set(to, [{ at, from: id, beat: ticked.beat }])
       else letters.push({ at, from: id, beat: ticked.beat })
@@ -112,7 +114,8 @@ export class Village {
 
   heal(): void {
     this.side = () => 0
-    for (const letters of this.#letters.values())
-      for (const letter of letters) if (letter.at === Number.POSITIVE_INFINITY) letter.at = this.now + this.#delayMs()
+    for (const [{ id }, letters] of this.#letters)
+      for (const letter of letters)
+        if (letter.at === Number.POSITIVE_INFINITY) letter.at = this.now + this.#delayMs() + this.lag(letter.from, id)
   }
 }
