@@ -8,7 +8,7 @@
 import { GrapevineError } from '../errors.ts'
 import { EventStream } from '../events.ts'
 import { limits } from '../limits.ts'
-import type { Clock, Random, Timer } from '../ports.ts'
+import type { Clock, Random } from '../ports.ts'
 import type { StoredBatch, TopicLog } from '../store/topic-log.ts'
 import type { Sync } from '../sync/sync.ts'
 import type { Carrier } from '../topic/carrier.ts'
@@ -16,12 +16,11 @@ import type { Topics } from '../topic/topics.ts'
 import type { GroupEvent, GroupStatus, PeerId, TopicName } from '../types.ts'
 import { Backlog } from './backlog.ts'
 import { Board } from './board.ts'
-import { Borrowing } from './borrowing.ts'
 import { bury } from './bury.ts'
 import { Desk, type DeskOptions, type Loaded, type Settler } from './desk.ts'
 import { Duplicates } from './duplicates.ts'
+import { type Counts, Exchange } from './exchange.ts'
 import { Ledger, type Opened, startOf } from './ledger.ts'
-import { Lending } from './lending.ts'
 import { Majority } from './majority.ts'
 import type { Notice } from './notice.ts'
 import { Pulse } from './pulse.ts'
@@ -34,15 +33,6 @@ import { Work } from './work.ts'
 
 /** How often it is looked whether all slots have a holder yet. */
 const settleMs = 50
-
-export interface Counts {
-  /** Records that consumers have. */
-  out: number
-  /** Their time has not come. */
-  delayed: number
-  /** Nobody there has asked for them. */
-  ready: number
-}
 
 export interface MemberParts {
   me: PeerId
@@ -75,17 +65,13 @@ export class Member {
   readonly #board: Board
   readonly #majority: Majority | undefined
   readonly #seats = new Seats()
+  readonly #exchange: Exchange
   readonly #carried: TopicName[] = []
-  /** What others last said of the records they hold. */
-  readonly #counts = new Map<PeerId, Counts>()
   #openedAt = 0
   #opening: Promise<void> | undefined
   #reader: Reader | undefined
   #desk: Desk | undefined
   #log: TopicLog | undefined
-  #lending: Lending | undefined
-  #borrowing: Borrowing | undefined
-  #stock: Timer | undefined
   #work: Work | undefined
   #leaveBy = Number.POSITIVE_INFINITY
   /** Why it is of no use any more. */
@@ -111,6 +97,15 @@ export class Member {
       clock,
       onNotice: (notice, by, time) => this.#onNotice(notice, by, time),
       onBad: (by) => parts.onMisbehaved(by, 'told a group what is no notice'),
+    })
+    this.#exchange = new Exchange({
+      me,
+      clock,
+      random: parts.random,
+      backlog: this.#backlog,
+      isQueue: options.sort !== undefined,
+      tell: (notice) => this.#board.note(notice),
+      onOffer: () => this.#seats.offer(),
     })
     const { leaseMs, quorum } = settings
     if (quorum) this.#majority = new Majority({ me, leaseMs, roster: this.#roster, board: this.#board, clock })
@@ -178,19 +173,7 @@ export class Member {
 
   /** Of all members, as of their last beats. */
   counts(): Counts {
-    const { me, clock } = this.#parts
-    const { out, delayed, ready } = this.#backlog
-    const sum = { out, delayed, ready }
-    const live = this.#roster.active(clock.now())
-    for (const [peer, theirs] of this.#counts) {
-      if (!live.includes(peer)) this.#counts.delete(peer)
-      else if (peer !== me) {
-        sum.out += theirs.out
-        sum.delayed += theirs.delayed
-        sum.ready += theirs.ready
-      }
-    }
-    return sum
+    return this.#exchange.sum(this.#roster.active(this.#parts.clock.now()))
   }
 
   /** Everything that is here now counts as done, for all members. Resolves when that is told, with how many records it were. */
@@ -201,20 +184,13 @@ export class Member {
     return lag
   }
 
-  /** Borrows at most so many records from a member that has some to spare; undefined where nobody has. Settled at `borrowed`. */
+  /** As of `Exchange`, from any live member. */
   borrow(max: number): Promise<Loaded[]> | undefined {
-    const { me, clock, random } = this.#parts
-    const live = this.#roster.active(clock.now())
-    const rich = [...this.#counts].filter(([peer, { ready }]) => ready > 0 && peer !== me && live.includes(peer))
-    const [peer, counts] = rich[Math.floor(random.float() * rich.length)] ?? []
-    if (peer === undefined || counts === undefined) return undefined
-    // What we ask for is no more to be had; its next word says what is left.
-    counts.ready = Math.max(0, counts.ready - max)
-    return this.#borrowing?.ask(peer, max)
+    return this.#exchange.borrow(max, this.#roster.active(this.#parts.clock.now()))
   }
 
   get borrowed(): Settler | undefined {
-    return this.#borrowing
+    return this.#exchange.borrowed
   }
 
   /** Whether anybody takes part, as far as is known. */
@@ -251,7 +227,7 @@ export class Member {
     this.#pulse.stop()
     this.#reader?.close()
     this.#desk?.close()
-    this.#stock?.cancel()
+    this.#exchange.close()
     this.#majority?.close()
     this.events.close()
     await this.#board.close()
@@ -329,13 +305,11 @@ export class Member {
       bury: buryIt,
       onRoom: () => this.#reader?.read(),
       onIdle: () => this.#onIdle(),
-      onServed: () => this.#tellStock(),
+      onServed: () => this.#exchange.onServed(),
     })
-    const tell = (notice: Notice) => this.#board.note(notice)
-    this.#lending = new Lending({ desk: this.#desk, visibilityMs, tell })
     const holds = (peer: PeerId, slot: number, term: number) =>
       roster.holderOf(slot) === peer && roster.terms()[slot] === term
-    this.#borrowing = new Borrowing({ me, group, log, clock, work, tell, holds, bury: buryIt })
+    this.#exchange.begin({ desk: this.#desk, visibilityMs, group, log, work, holds, bury: buryIt })
     this.#reader = new Reader({
       log,
       slots: new Slots(type),
@@ -346,7 +320,7 @@ export class Member {
       start: () => this.#ledger.start,
       isOurs: (slot) => roster.isHeld(slot),
       sort: this.options.sort,
-      heldUntil: (feed, index) => this.#borrowing?.heldUntil(feed, index),
+      heldUntil: (feed, index) => this.#exchange.heldUntil(feed, index),
       onAdded: () => this.#desk?.onAdded(),
     })
   }
@@ -361,7 +335,7 @@ export class Member {
       case 'beat': {
         this.#apply(this.#roster.onBeat(by, notice, now, isOld))
         this.#majority?.look()
-        if (!isOld) this.#onCounts(by, notice)
+        if (!isOld) this.#exchange.onBeat(by, notice)
         if (this.options.settings.type === 'exclusive' && !isOld) this.#refuseSecond(by)
         break
       }
@@ -369,18 +343,10 @@ export class Member {
         this.#ledger.onWork(notice, by)
         break
       case 'stock':
-        this.#counts.set(by, { out: 0, delayed: 0, ...this.#counts.get(by), ready: notice.ready })
-        this.#seats.offer()
-        break
       case 'ask':
-        if (notice.to === this.#parts.me && by !== notice.to) this.#lending?.onAsk(by, notice.id, notice.max)
-        break
       case 'lend':
-        if (by !== this.#parts.me && !isOld) this.#borrowing?.onLend(by, notice)
-        break
       case 'return':
-        if (notice.to === this.#parts.me) this.#lending?.onReturn(by, notice)
-        else if (!isOld) this.#borrowing?.onReturn(notice)
+        this.#exchange.onWord(by, notice, isOld)
         break
       case 'sum':
         this.#onOpening(notice.opened)
@@ -391,11 +357,6 @@ export class Member {
       default:
         notice satisfies never
     }
-  }
-
-  #onCounts(by: PeerId, { counts: [out, delayed] = [0, 0], ready = 0 }: Extract<Notice, { type: 'beat' }>): void {
-    this.#counts.set(by, { out, delayed, ready })
-    if (ready > 0) this.#seats.offer()
   }
 
   #onOpening(opened: Opened): void {
@@ -433,8 +394,7 @@ export class Member {
     this.#apply(effects)
     void this.#work?.again()
     // A beat that cannot be written renews nothing: the lease runs out.
-    const counts: [number, number] = [this.#backlog.out, this.#backlog.delayed]
-    this.#board.note({ type: 'beat', ...beat, counts, ready: this.#backlog.ready }).then(
+    this.#board.note({ type: 'beat', ...beat, ...this.#exchange.own() }).then(
       () => this.#onBeatWritten(beat.n),
       () => undefined,
     )
@@ -482,15 +442,6 @@ export class Member {
       } else this.events.emit({ type: effect.type, peer: effect.peer, time })
     }
     if (granted) this.#reader?.restart()
-  }
-
-  /** Of a queue: whoever has nothing to do hears that there is something here. */
-  #tellStock(): void {
-    if (this.options.sort === undefined || this.#backlog.ready === 0 || this.#stock !== undefined) return
-    this.#board.note({ type: 'stock', ready: this.#backlog.ready }).catch(() => undefined)
-    this.#stock = this.#parts.clock.after(limits.groupStockMs, () => {
-      this.#stock = undefined
-    })
   }
 
   /** Nothing is on its way any more: whoever leaves need not wait for the next beat. */

@@ -1,0 +1,139 @@
+/**
+ * How the members of a queue even out what they have: each says how much it has that nobody there asks for, and lends it to whoever asks. Members
+ * of a plain group only count.
+ */
+import { limits } from '../limits.ts'
+import type { Clock, Random, Timer } from '../ports.ts'
+import type { FeedId, PeerId } from '../types.ts'
+import type { Backlog } from './backlog.ts'
+import { Borrowing, type BorrowingOptions } from './borrowing.ts'
+import type { Loaded, Settler } from './desk.ts'
+import { Lending, type LendingOptions } from './lending.ts'
+import type { Notice } from './notice.ts'
+
+export interface Counts {
+  /** Records that consumers have. */
+  out: number
+  /** Their time has not come. */
+  delayed: number
+  /** Nobody there has asked for them. */
+  ready: number
+}
+
+export interface ExchangeOptions {
+  me: PeerId
+  clock: Clock
+  random: Random
+  backlog: Backlog
+  /** Members of a queue lend each other records. */
+  isQueue: boolean
+  tell(notice: Notice): Promise<unknown>
+  /** Others have records to spare. */
+  onOffer(): void
+}
+
+type Beat = Extract<Notice, { type: 'beat' }>
+type Word = Extract<Notice, { type: 'stock' | 'ask' | 'lend' | 'return' }>
+
+export class Exchange {
+  readonly #options: ExchangeOptions
+  /** What others last said of the records they hold. */
+  readonly #counts = new Map<PeerId, Counts>()
+  #lending: Lending | undefined
+  #borrowing: Borrowing | undefined
+  /** Runs while what we have was told a moment ago. */
+  #told: Timer | undefined
+
+  constructor(options: ExchangeOptions) {
+    this.#options = options
+  }
+
+  begin(parts: Omit<LendingOptions & BorrowingOptions, 'me' | 'clock' | 'tell'>): void {
+    const { me, clock, tell } = this.#options
+    this.#lending = new Lending({ ...parts, tell })
+    this.#borrowing = new Borrowing({ ...parts, me, clock, tell })
+  }
+
+  /** What our next beat says. */
+  own(): Required<Pick<Beat, 'counts' | 'ready'>> {
+    const { out, delayed, ready } = this.#options.backlog
+    return { counts: [out, delayed], ready }
+  }
+
+  onBeat(by: PeerId, { counts: [out, delayed] = [0, 0], ready = 0 }: Beat): void {
+    this.#counts.set(by, { out, delayed, ready })
+    if (ready > 0) this.#options.onOffer()
+  }
+
+  /** `isOld`: it was said long before it was heard. */
+  onWord(by: PeerId, word: Word, isOld: boolean): void {
+    const { me, onOffer } = this.#options
+    switch (word.type) {
+      case 'stock':
+        this.#counts.set(by, { out: 0, delayed: 0, ...this.#counts.get(by), ready: word.ready })
+        onOffer()
+        break
+      case 'ask':
+        if (word.to === me && by !== me) this.#lending?.onAsk(by, word.id, word.max)
+        break
+      case 'lend':
+        if (by !== me && !isOld) this.#borrowing?.onLend(by, word)
+        break
+      case 'return':
+        if (word.to === me) this.#lending?.onReturn(by, word)
+        else if (!isOld) this.#borrowing?.onReturn(word)
+        break
+      default:
+        word satisfies never
+    }
+  }
+
+  /** Everybody here got what there is for it: whoever has nothing to do hears what is left. */
+  onServed(): void {
+    const { backlog, clock, isQueue, tell } = this.#options
+    if (!isQueue || backlog.ready === 0 || this.#told !== undefined) return
+    tell({ type: 'stock', ready: backlog.ready }).catch(() => undefined)
+    this.#told = clock.after(limits.groupStockMs, () => {
+      this.#told = undefined
+    })
+  }
+
+  /** Of these members, as of their last words. */
+  sum(live: readonly PeerId[]): Counts {
+    const { out, delayed, ready } = this.#options.backlog
+    const sum = { out, delayed, ready }
+    for (const [peer, theirs] of this.#counts) {
+      if (!live.includes(peer)) this.#counts.delete(peer)
+      else if (peer !== this.#options.me) {
+        sum.out += theirs.out
+        sum.delayed += theirs.delayed
+        sum.ready += theirs.ready
+      }
+    }
+    return sum
+  }
+
+  /** Borrows at most so many records from one of these members that has some to spare; undefined where none has. Settled at `borrowed`. */
+  borrow(max: number, live: readonly PeerId[]): Promise<Loaded[]> | undefined {
+    const { me, random } = this.#options
+    const rich = [...this.#counts].filter(([peer, { ready }]) => ready > 0 && peer !== me && live.includes(peer))
+    const [peer, counts] = rich[Math.floor(random.float() * rich.length)] ?? []
+    if (peer === undefined || counts === undefined) return undefined
+    // What we ask for is no more to be had; its next word says what is left.
+    counts.ready = Math.max(0, counts.ready - max)
+    return this.#borrowing?.ask(peer, max)
+  }
+
+  get borrowed(): Settler | undefined {
+    return this.#borrowing
+  }
+
+  /** Until when somebody has the record who borrowed it from its slot's last holder. */
+  heldUntil(feed: FeedId, index: number): number | undefined {
+    return this.#borrowing?.heldUntil(feed, index)
+  }
+
+  close(): void {
+    this.#told?.cancel()
+  }
+}
