@@ -1,7 +1,8 @@
 /** The figures of a run's groups, from its history alone. */
+
+import { type Distribution, distributionOf } from './distribution.ts'
 import { type Handed, isAcked, recordOf } from './group-history.ts'
 import type { History } from './history.ts'
-import { type Distribution, distributionOf } from './stats.ts'
 
 export interface GroupStats {
   handedOut: number

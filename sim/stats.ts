@@ -1,6 +1,7 @@
 /** The figures of a run, from its history alone; plain arithmetic, tested with tables. */
 import { type Evidence, isStored } from './check/judge.ts'
 import type { Copies } from './copies.ts'
+import { type Distribution, distributionOf } from './distribution.ts'
 import { type GroupStats, groupStatsOf } from './group-stats.ts'
 
 export interface Stats {
@@ -27,12 +28,6 @@ export interface Stats {
   faults: number
   /** Only of a run that has some. */
   groups?: GroupStats
-}
-
-export interface Distribution {
-  p50: number
-  p99: number
-  max: number
 }
 
 export function statsOf({ plan, history }: Evidence, lost: number, copies: Copies, memoryBytes: number): Stats {
@@ -68,13 +63,6 @@ export function statsOf({ plan, history }: Evidence, lost: number, copies: Copie
     faults: history.faults.length,
     ...(plan.workload.groups === undefined ? {} : { groups: groupStatsOf(history) }),
   }
-}
-
-/** Nearest rank. Zeros where there is nothing. */
-export function distributionOf(values: readonly number[]): Distribution {
-  const sorted = Float64Array.from(values).sort()
-  const rank = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0
-  return { p50: rank(0.5), p99: rank(0.99), max: sorted.at(-1) ?? 0 }
 }
 
 /** Of durable readings by name: deliveries beyond the first of each record. */

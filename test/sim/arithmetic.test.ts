@@ -1,10 +1,11 @@
 import * as assert from 'uvu/assert'
 import { Copies } from '../../sim/copies.ts'
+import { distributionOf } from '../../sim/distribution.ts'
 import { cutOf } from '../../sim/fault/network.ts'
 import { drawPlan, type Plan, shrink } from '../../sim/index.ts'
 import { PayloadCheck, payloadId, payloadOf } from '../../sim/payload.ts'
 import { withPeers } from '../../sim/shrink.ts'
-import { distributionOf, statsOf } from '../../sim/stats.ts'
+import { statsOf } from '../../sim/stats.ts'
 import { suite } from '../helper/suite.ts'
 import { Made } from './made.ts'
 
