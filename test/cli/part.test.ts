@@ -35,10 +35,24 @@ test('every command has help, with --json', () => {
   const { commands } = grapevine()
   assert.equal(
     commands.map((command) => command.name()),
-    ['up', 'pub', 'sub', 'consume', 'status', 'friends', 'topics', 'groups', 'invite', 'sim'],
+    [
+      'up',
+      'pub',
+      'sub',
+      'consume',
+      'queue',
+      'request',
+      'respond',
+      'status',
+      'friends',
+      'topics',
+      'groups',
+      'invite',
+      'sim',
+    ],
   )
-  for (const command of commands) {
-    assert.match(command.helpInformation(), `Usage: grapevine ${command.name()}`)
+  for (const command of commands.flatMap((each) => (each.commands.length > 0 ? each.commands : [each]))) {
+    assert.match(command.helpInformation(), new RegExp(`Usage: grapevine (queue )?${command.name()}`))
     assert.match(command.helpInformation(), '--json')
   }
 })
