@@ -36,6 +36,10 @@ export class GroupCommit {
     })
   }
 
+  get isBusy(): boolean {
+    return this.#loop !== undefined
+  }
+
   /** Resolves when nothing waits any more. */
   async idle(): Promise<void> {
     while (this.#loop !== undefined) await this.#loop

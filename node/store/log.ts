@@ -126,6 +126,10 @@ export class SegmentLog implements TopicLog {
     return row === undefined ? undefined : this.#reader.head(row, feed, seq)
   }
 
+  get isWriting(): boolean {
+    return this.#commit.isBusy
+  }
+
   offsetOf(feed: FeedId, seq: number): number | undefined {
     const row = this.#arrival.feeds.get(feed)?.row(seq)
     return row === undefined ? undefined : this.#arrival.rows.firstOffset(row)

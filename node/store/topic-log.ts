@@ -83,6 +83,8 @@ export interface TopicLog {
   readonly records: number
   /** On disk. */
   readonly bytes: number
+  /** Whether batches are on their way to the disk, and not visible yet. */
+  readonly isWriting: boolean
   /**
    * Stores batches, each later than those before it in its feed (asserted). A feed may begin anywhere, and may go on after a
    * gap: what lies between counts as removed by retention and is not asked for any more, nor is what came before. Resolves when

@@ -218,7 +218,8 @@ export class Carrier {
   }
 
   #mayRelease(topic: TopicName, taken: Taken): boolean {
-    if (taken.published || this.#isKeeper(topic)) return false
+    // What is being written is in nobody's frontier yet, and would go with the log.
+    if (taken.published || taken.log.isWriting || this.#isKeeper(topic)) return false
     const keepers = new Set(this.#options.presence.keepersOf(topic, this.#options.keep))
     const level = this.#options.sync.level(topic).filter((peer) => keepers.has(peer))
     return level.length >= this.#options.keep

@@ -5,6 +5,7 @@ import { memoryDisk } from '../../node/store/memory.ts'
 import type { TopicName } from '../../node/types.ts'
 import type { Batch } from '../../node/wire/head.ts'
 import { suite } from '../helper/suite.ts'
+import { until } from '../helper/until.ts'
 import { faultyDisk } from './faulty.ts'
 import { bytesOf, feed, folder, namesOf, readAll, rewrite, segments, startTime } from './fixture.ts'
 
@@ -254,6 +255,18 @@ test('a disk that cannot be read rejects, and nothing counts as damaged', async 
   assert.equal(await readAll(log), namesOf(batches))
   assert.equal(events, [])
   assert.equal(await bytesOf(disk, (await segments(disk))[0] as string), before)
+})
+
+test('a log says that it is writing until what it was given is visible', async () => {
+  const { log, close } = await folder(memoryDisk()).open()
+  const [batch] = feed(1).many(1) as [ReturnType<ReturnType<typeof feed>['next']>]
+  assert.not(log.isWriting)
+  const written = log.append([batch])
+  assert.equal([log.isWriting, log.batches], [true, 0])
+  await written
+  await until(() => !log.isWriting, 1_000)
+  assert.is(log.batches, 1)
+  await close()
 })
 
 test('segments that end before an offset go, and no others', async () => {
