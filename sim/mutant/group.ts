@@ -13,15 +13,15 @@ export const groupMutants: Mutant[] = [
   {
     name: 'claim-with-the-same-term',
     file: 'node/group/leases.ts',
-    find: 'Object.assign(slot, { term: slot.term + 1, holder',
-    replace: 'Object.assign(slot, { term: Math.max(1, slot.term), holder',
+    find: 'term: slot.term + 1,',
+    replace: 'term: Math.max(1, slot.term),',
     breaks: 'G7',
     why: 'a store cannot tell who is late',
   },
   {
     name: 'deliver-before-the-claim-stands',
     file: 'node/group/leases.ts',
-    find: 'const isDue = slot.beats >= 2 && view.now - slot.since >= this.#claimMs',
+    find: 'const isDue = isHeard && slot.beats >= 2 && view.now - slot.since >= this.#claimMs',
     replace: 'const isDue = true',
     breaks: 'G7',
     why: 'two that claim a slot at the same time both have it',
