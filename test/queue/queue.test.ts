@@ -1,23 +1,14 @@
 /** Queues between simulated peers, after what Amazon SQS, RabbitMQ and ActiveMQ say of theirs. */
 import * as assert from 'uvu/assert'
-import { type GrapevineError, isError, type Queue, type QueueRecord } from '../../node/index.ts'
+import { isError, type Queue, type QueueRecord } from '../../node/index.ts'
 import { simulate } from '../../sim/index.ts'
+import { refusal } from '../helper/refusal.ts'
 import { suite } from '../helper/suite.ts'
 
 const test = suite('queue')
 const slow = { deadlineMs: 90_000 }
 
 const valuesOf = <T>(records: readonly { value: T }[]) => records.map(({ value }) => value)
-
-async function refusal(act: Promise<unknown>): Promise<GrapevineError> {
-  try {
-    await act
-  } catch (error) {
-    if (isError(error)) return error
-    throw error
-  }
-  throw new Error('it was taken')
-}
 
 /** Receives until there is nothing more. */
 async function drainOf<T>(queue: Queue<T>, settle = (record: QueueRecord<T>) => record.ack()): Promise<T[]> {

@@ -1,20 +1,10 @@
 /** Requests between simulated peers. */
 import * as assert from 'uvu/assert'
-import { type GrapevineError, isError } from '../../node/index.ts'
 import { simulate } from '../../sim/index.ts'
+import { refusal } from '../helper/refusal.ts'
 import { suite } from '../helper/suite.ts'
 
 const test = suite('request')
-
-async function refusal(act: Promise<unknown>): Promise<GrapevineError> {
-  try {
-    await act
-  } catch (error) {
-    if (isError(error)) return error
-    throw error
-  }
-  throw new Error('it was answered')
-}
 
 test('a request is answered by one of those who respond, errors are told, and nobody there is told at once', () =>
   simulate({ peers: 4 }, async (world) => {
