@@ -246,6 +246,8 @@ export const limits = {
   groupLeaseMsMax: 12 * 3_600 * second,
   /** Members beat this often; with leases below five beats, five times a lease. */
   groupBeatMs: 1 * second,
+  /** A claim stands unopposed for so many beats, and is in two of them: leaves half a beat of lease + 2 s for reading what to deliver. */
+  groupClaimBeats: 1.5,
   /** How far `extend` may move the end of a record's lease from now: what SQS has. More: `InvalidOption`. */
   groupExtendMsMax: 12 * 3_600 * second,
   /** Members of one group that are remembered, some 200 B each. More: silent ones are forgotten, then newcomers are ignored. */

@@ -2,8 +2,8 @@
  * Who may deliver each slot: leases with terms. Pure; `tick` is called once a beat, `onBeat` with each beat of others.
  *
  * 1. A slot is claimed only when its holder left it out of a beat, or is not live any more.
- * 2. A claim names a higher term than any known, and is granted when it stood in two beats and nothing outranked it. A higher term outranks
- *    a lower one; of one term, who holds outranks who claims, and otherwise the lower id the higher.
+ * 2. A claim names a higher term than any known, and is granted when it was in two beats and `claimMs` old, and nothing outranked it. A higher
+ *    term outranks a lower one; of one term, who holds outranks who claims, and otherwise the lower id the higher.
  * 3. Whoever sees itself outranked has lost the slot in that moment.
  * 4. Whoever is not entitled (its own lease ran out) holds nothing, and has to claim again.
  * 5. With a quorum a claim is granted only when a majority of the voters has heard it, and each of them tells with that what it knows of
@@ -67,7 +67,7 @@ export class Leases {
   readonly #claimMs: number
   readonly #slots: Slot[]
 
-  /** A claim is granted after `claimMs`. */
+  /** A claim stands for `claimMs` at least. */
   constructor(me: PeerId, count: number, claimMs: number) {
     this.#me = me
     this.#claimMs = claimMs

@@ -57,7 +57,7 @@ export class Roster {
     this.#options = options
     this.#beatMs = beatMsOf(settings)
     this.#members = new Members(settings.leaseMs)
-    this.#leases = new Leases(me, slotCount(settings.type), 2 * this.#beatMs)
+    this.#leases = new Leases(me, slotCount(settings.type), limits.groupClaimBeats * this.#beatMs)
     this.#quorum = settings.quorum ? new Quorum(me) : undefined
   }
 
