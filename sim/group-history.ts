@@ -1,5 +1,5 @@
-/** The part of a run's history that is about consumer groups: who took part when, what each was handed, and what became of it. */
-import type { FeedId, GroupEvent, GroupStatus } from '../node/index.ts'
+/** The part of a run's history that is about consumer groups and queues: who took part when, what each was handed, and what became of it. */
+import type { FeedId, GroupEvent } from '../node/index.ts'
 import type { GroupPlan } from './plan.ts'
 import type { Effect } from './workload/store.ts'
 
@@ -16,7 +16,15 @@ export interface Shift {
   drainAt: number | undefined
   drainedAt: number | undefined
   /** The last that it was told, after the faults. */
-  status: GroupStatus | undefined
+  status: Standing | undefined
+}
+
+/** How a group, or a queue, says that it stands. */
+export interface Standing {
+  lag: number
+  deliveredTwice: readonly string[]
+  /** Of a queue. */
+  counts?: { ready: number; inFlight: number; delayed: number }
 }
 
 /** A record as an application got it. */
@@ -26,7 +34,7 @@ export interface Handed {
   id: number | undefined
   feed: FeedId
   index: number
-  /** What is done one at a time, and in order: its key, the whole group, or the record alone. */
+  /** What is done one at a time, and in order: its key, the whole group, its deduplication id, or the record alone. */
   unit: string
   attempt: number
   token: number

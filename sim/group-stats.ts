@@ -1,8 +1,9 @@
-/** The figures of a run's groups, from its history alone. */
+/** The figures of a run's groups, or of its queues, from its history alone. */
 
 import { type Distribution, distributionOf } from './distribution.ts'
-import { type Handed, isAcked, recordOf } from './group-history.ts'
+import { groupOf, type Handed, isAcked, recordOf } from './group-history.ts'
 import type { History } from './history.ts'
+import type { GroupPlan } from './plan.ts'
 
 export interface GroupStats {
   handedOut: number
@@ -16,11 +17,14 @@ export interface GroupStats {
   takeoverMs: Distribution
 }
 
-export function groupStatsOf({ groups, peerNotes }: History): GroupStats {
+export function groupStatsOf({ groups, peerNotes }: History, plans: readonly GroupPlan[]): GroupStats {
+  const names = new Set(plans.map(groupOf))
+  const all = groups.handed.filter(({ shift }) => names.has(shift.group))
+  const dead = groups.dead.filter(({ group }) => names.has(group))
   const last = new Map<string, Handed>()
   const takeovers: number[] = []
   let redelivered = 0
-  for (const handed of groups.handed) {
+  for (const handed of all) {
     const key = `${handed.shift.group} ${recordOf(handed)}`
     const before = last.get(key)
     last.set(key, handed)
@@ -33,10 +37,10 @@ export function groupStatsOf({ groups, peerNotes }: History): GroupStats {
     if (died !== undefined && before.settled === undefined) takeovers.push(handed.at - died.at)
   }
   return {
-    handedOut: groups.handed.length,
-    acked: groups.handed.filter(isAcked).length,
+    handedOut: all.length,
+    acked: all.filter(isAcked).length,
     redelivered,
-    dead: new Set(groups.dead.map((letter) => `${letter.group} ${recordOf(letter)}`)).size,
+    dead: new Set(dead.map((letter) => `${letter.group} ${recordOf(letter)}`)).size,
     takeoverMs: distributionOf(takeovers),
   }
 }

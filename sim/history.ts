@@ -5,6 +5,7 @@
 import type { FeedId, PeerEvent, PeerId } from '../node/index.ts'
 import { GroupHistory } from './group-history.ts'
 import type { FaultEvent } from './plan.ts'
+import { RequestHistory } from './request-history.ts'
 
 export type Outcome =
   /** `publish` resolved. */
@@ -13,7 +14,15 @@ export type Outcome =
   | { type: 'stored'; at: number; feed: FeedId; seq: number; copies: number }
   | { type: 'failed'; at: number; code: string; text: string }
 
-/** One call of `publish`. */
+/** What a sender asks for. */
+export interface Asked {
+  delayMs?: number
+  expiresMs?: number
+  priority?: number
+  dedupId?: string
+}
+
+/** One call of `publish`, or of `send`. */
 export interface Publication {
   /** From 0, over the whole run; stands in the payload. */
   id: number
@@ -22,6 +31,8 @@ export interface Publication {
   publisher: PeerId
   key: string | undefined
   bytes: number
+  /** Of what was sent to a queue. */
+  asked?: Asked
   at: number
   /** None: the process died before it knew. */
   outcome: Outcome | undefined
@@ -106,6 +117,7 @@ export class History {
   readonly faults: FaultNote[] = []
   readonly told: Told[] = []
   readonly groups: GroupHistory
+  readonly requests: RequestHistory
   /** Who has had which identity. */
   readonly names = new Map<PeerId, string>()
   /** Running totals. */
@@ -118,6 +130,7 @@ export class History {
   constructor(now: () => number) {
     this.#now = now
     this.groups = new GroupHistory(now)
+    this.requests = new RequestHistory(now)
   }
 
   publish(of: Omit<Publication, 'id' | 'at' | 'outcome'>): Publication {
@@ -168,6 +181,7 @@ export class History {
     for (const reading of this.readings)
       if (reading.peer === peer && reading.endedAt === undefined) reading.endedAt = this.#now()
     this.groups.processEnded(peer)
+    this.requests.processEnded(peer)
   }
 
   fault(event: FaultEvent): FaultNote {

@@ -16,8 +16,23 @@ export interface PeerPlan {
   driftPerMille?: number
 }
 
-/** `group` is drawn where it is asked for only, from a stream of its own: seeds that do not ask for it stay the runs they were. */
-export const workloadKinds = ['pubsub', 'bulk', 'durable', 'latecomer', 'large', 'hostile', 'amnesia', 'group'] as const
+/**
+ * From `group` on they are drawn where they are asked for only, each from a stream of its own: seeds that do not ask for them stay the runs
+ * they were.
+ */
+export const workloadKinds = [
+  'pubsub',
+  'bulk',
+  'durable',
+  'latecomer',
+  'large',
+  'hostile',
+  'amnesia',
+  'group',
+  'queue',
+  'fifo',
+  'request',
+] as const
 export type WorkloadKind = (typeof workloadKinds)[number]
 
 /** An application that publishes on one peer, and again after each restart of it. */
@@ -38,6 +53,20 @@ export interface PublisherPlan {
   count?: number
   /** Every record has one of so many keys. Default: some have one of ten. */
   keys?: number
+  /** It sends to the queue of this name, and asks for something with shares of what it sends. */
+  asks?: AsksPlan
+}
+
+/** What a sender asks for: shares of its records are for later, expire, are urgent or not, or have one of a few deduplication ids. */
+export interface AsksPlan {
+  delayed: number
+  delayMsMax: number
+  expiring: number
+  expiresMsMax: number
+  prioritised: number
+  repeated: number
+  /** Of so many ids; who sends to one queue draws of the same. */
+  dedupIds: number
 }
 
 /** An application that reads on one peer, and again after each restart of it. */
@@ -56,12 +85,14 @@ export interface ReaderPlan {
   slowMs?: number
 }
 
-/** A consumer group: what its members share, and who they are. */
+/** A consumer group, or a queue: what its members share, and who they are. */
 export interface GroupPlan {
   topic: string
   name: string
   type: GroupType
   leaseMs: number
+  /** It is a queue, and whoever receives a record has it for so long. */
+  visibilityMs?: number
   maxReceives: number
   quorum: boolean
   from: 'earliest' | 'latest'
@@ -79,6 +110,8 @@ export interface ConsumerPlan {
   concurrency: number
   /** Asks for the next when it is done with the one before. */
   oneByOne?: boolean
+  /** Of a queue: it receives at most `max` at a time, waiting so long for the first, and works on one after the other. */
+  receive?: { max: number; waitMs: number }
   /** On a record, on average. */
   workMs: number
   nacks: number
@@ -91,6 +124,35 @@ export interface ConsumerPlan {
   awayMs: number
 }
 
+/** Who asks on a topic, and who answers there. */
+export interface RequestPlan {
+  topic: string
+  responders: ResponderPlan[]
+  askers: AskerPlan[]
+}
+
+/** An application that answers on one peer, and again after each restart of it. Until the faults are over it throws for a share of what it is asked. */
+export interface ResponderPlan {
+  peer: string
+  startMs: number
+  concurrency: number
+  /** On a request, on average. */
+  workMs: number
+  fails: number
+  /** Closes at these times, and comes back after `awayMs`. */
+  closes: number[]
+  awayMs: number
+}
+
+/** An application that asks on one peer, to the end of the run, and again after each restart of it. */
+export interface AskerPlan {
+  peer: string
+  startMs: number
+  /** On average, whether or not what it asked before is answered. */
+  everyMs: number
+  timeoutMs: number
+}
+
 export interface WorkloadPlan {
   kinds: WorkloadKind[]
   publishers: PublisherPlan[]
@@ -99,7 +161,9 @@ export interface WorkloadPlan {
   hostile: string[]
   /** Peers without entropy and with a clock that begins anew at each start: on an empty disk their feeds repeat numbers, which is a fork. */
   amnesic?: string[]
+  /** Consumer groups and queues. */
   groups?: GroupPlan[]
+  requests?: RequestPlan[]
 }
 
 export const faultKinds = [

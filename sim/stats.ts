@@ -3,6 +3,9 @@ import { type Evidence, isStored } from './check/judge.ts'
 import type { Copies } from './copies.ts'
 import { type Distribution, distributionOf } from './distribution.ts'
 import { type GroupStats, groupStatsOf } from './group-stats.ts'
+import type { History } from './history.ts'
+import type { GroupPlan, WorkloadPlan } from './plan.ts'
+import { type RequestStats, requestStatsOf } from './request-stats.ts'
 
 export interface Stats {
   peers: number
@@ -26,8 +29,10 @@ export interface Stats {
   /** Of the whole process, or of all of them: the most it was, looked at every virtual second (of real processes, at the end). */
   memoryBytes: number
   faults: number
-  /** Only of a run that has some. */
+  /** Only of a run that has some, as what follows. */
   groups?: GroupStats
+  queues?: GroupStats
+  requests?: RequestStats
 }
 
 export function statsOf({ plan, history }: Evidence, lost: number, copies: Copies, memoryBytes: number): Stats {
@@ -61,7 +66,21 @@ export function statsOf({ plan, history }: Evidence, lost: number, copies: Copie
     hops: distributionOf(copies.histogram.flatMap((count, hops) => new Array<number>(count).fill(hops))),
     memoryBytes,
     faults: history.faults.length,
-    ...(plan.workload.groups === undefined ? {} : { groups: groupStatsOf(history) }),
+    ...sharedIn(plan.workload, history),
+  }
+}
+
+function sharedIn(
+  { groups = [], requests }: WorkloadPlan,
+  history: History,
+): Pick<Stats, 'groups' | 'queues' | 'requests'> {
+  const isQueue = ({ visibilityMs }: GroupPlan) => visibilityMs !== undefined
+  const plain = groups.filter((group) => !isQueue(group))
+  const queues = groups.filter(isQueue)
+  return {
+    ...(plain.length > 0 && { groups: groupStatsOf(history, plain) }),
+    ...(queues.length > 0 && { queues: groupStatsOf(history, queues) }),
+    ...(requests !== undefined && { requests: requestStatsOf(history) }),
   }
 }
 

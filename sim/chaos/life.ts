@@ -5,7 +5,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Peer, Topic, TopicOptions } from '../../node/index.ts'
-import { groupWith, subscriptionWith } from '../story/outside.ts'
+import { groupWith, queueWith, subscriptionWith } from '../story/outside.ts'
 import type { StagePeer } from '../workload/stage.ts'
 
 /** A connection may be seen to break before the process is known to have ended. */
@@ -15,7 +15,7 @@ const current = new AsyncLocalStorage<Life>()
 
 export class Life implements StagePeer {
   readonly name: string
-  readonly peer: Pick<Peer, 'id' | 'topic'>
+  readonly peer: StagePeer['peer']
   over = false
 
   constructor(name: string, client: Peer) {
@@ -30,6 +30,8 @@ export class Life implements StagePeer {
         topics.set(key, known)
         return known as Topic<T>
       },
+      queue: (queue, options) => queueWith((act) => this.#ask(act), client.queue(queue, options)),
+      request: (topic, value, options) => this.#ask(() => client.request(topic, value, options)),
     }
   }
 

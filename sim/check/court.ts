@@ -12,6 +12,7 @@ import { Shared } from './g7.ts'
 import { Repaired } from './g8.ts'
 import { type Evidence, isHonest, type Judge, type PromiseName, present, type Sight, type Violation } from './judge.ts'
 import { Prompt } from './prompt.ts'
+import { Answered } from './request.ts'
 
 export interface Hearing {
   /** Milliseconds since the run began. */
@@ -49,6 +50,7 @@ export class Court {
       ['G5', new Bounded(evidence)],
       ['G6', new Authentic(evidence)],
       ['G7', new Shared(evidence)],
+      ['G7', new Answered(evidence)],
       ['G8', new Repaired(evidence)],
     ]
   }

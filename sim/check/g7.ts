@@ -1,5 +1,5 @@
 /**
- * G7: a group's records are done by one member at a time, or become dead letters, and none is left over. What was handed out is judged by `handed`, how
+ * G7: a group's, or a queue's, records are done by one member at a time, or become dead letters, and none is left over. What was handed out is judged by `handed`, how
  * soon others take over by `takeover`; what a mesh that was not connected excuses is told in `excuse`.
  */
 import { groupOf, type Handed, isAcked, recordOf, type Shift } from '../group-history.ts'
@@ -7,6 +7,7 @@ import { noDisk, wiped } from '../history.ts'
 import type { GroupPlan } from '../plan.ts'
 import { HandedOut } from './handed.ts'
 import { type Evidence, expected, isHonest, type Judge, present, some, type Violation } from './judge.ts'
+import { dedupOf } from './queued.ts'
 import { takeovers } from './takeover.ts'
 
 export class Shared implements Judge {
@@ -72,7 +73,8 @@ export class Shared implements Judge {
   #undone(group: GroupPlan): string[] {
     if (group.from === 'latest') return []
     const done = this.#done(group)
-    const left = [...(expected(this.#evidence).get(group.topic) ?? [])].filter((id) => !done.has(id))
+    const isOver = this.#over(group, done)
+    const left = [...(expected(this.#evidence).get(group.topic) ?? [])].filter((id) => !done.has(id) && !isOver(id))
     return some(
       left,
       (id) => `record ${id} of ${groupOf(group)} is neither done nor a dead letter: ${this.#last(group, id)}`,
@@ -92,6 +94,19 @@ export class Shared implements Judge {
     for (const { group: of, event } of groups.told)
       if (of === name && event.type === 'dead-letter') done.add(ids.get(event.id))
     return done
+  }
+
+  /** Of a queue: what may be gone because it expired, or because another was done that was sent under its id. */
+  #over(group: GroupPlan, done: ReadonlySet<number | undefined>): (id: number) => boolean {
+    const { publications } = this.#evidence.history
+    const sent = publications.filter(({ topic }) => topic === group.topic)
+    const ids = new Set(sent.filter(({ id }) => done.has(id)).map((publication) => dedupOf(group, publication)))
+    return (id) => {
+      const publication = publications[id]
+      if (publication?.asked === undefined) return false
+      const dedupId = dedupOf(group, publication)
+      return publication.asked.expiresMs !== undefined || (dedupId !== undefined && ids.has(dedupId))
+    }
   }
 
   #last(group: GroupPlan, id: number): string {
@@ -136,11 +151,15 @@ export class Shared implements Judge {
 
   #lagging(group: GroupPlan): string[] {
     const open = this.#shifts(group).filter(({ endedAt }) => endedAt === undefined)
-    const lagging = open.filter(({ status }) => status?.lag !== 0)
-    return some(lagging, ({ peer, status }) =>
-      status === undefined
-        ? `${peer} has not told how ${groupOf(group)} stands`
-        : `${peer} says that ${status.lag} records of ${groupOf(group)} are not done`,
+    const left = ({ status }: Shift) =>
+      (status?.lag ?? 1) + Object.values(status?.counts ?? {}).reduce((sum, count) => sum + count, 0)
+    return some(
+      open.filter((shift) => left(shift) !== 0),
+      ({ peer, status }) => {
+        if (status === undefined) return `${peer} has not told how ${groupOf(group)} stands`
+        const counts = status.counts === undefined ? '' : `: ${JSON.stringify(status.counts)}`
+        return `${peer} says that ${status.lag} records of ${groupOf(group)} are not done${counts}`
+      },
     )
   }
 

@@ -3,6 +3,7 @@ import { groupOf, type Handed, isAcked, recordOf } from '../group-history.ts'
 import type { GroupPlan } from '../plan.ts'
 import { Excuses } from './excuse.ts'
 import { type Evidence, isHonest, some, type Violation } from './judge.ts'
+import { queuedWrong, type Wrong } from './queued.ts'
 
 /** A clock that gains or loses a little, and whole milliseconds. */
 const driftShare = 0.01
@@ -38,7 +39,12 @@ export class HandedOut {
       ...told(this.#overdue()),
       ...told(this.#terms()),
       ...told(this.#dead()),
+      ...told(this.#isQueue ? queuedWrong(this.#evidence, this.#group, this.#handed, this.#excuses) : []),
     ]
+  }
+
+  get #isQueue(): boolean {
+    return this.#group.visibilityMs !== undefined
   }
 
   #wrong(): Violation[] {
@@ -76,13 +82,13 @@ export class HandedOut {
     return Math.min(late, settled?.at ?? Number.POSITIVE_INFINITY, died?.at ?? Number.POSITIVE_INFINITY)
   }
 
-  /** Tokens of one key never go back, and one is never had by two. */
+  /** Tokens of one key never go back, and one is never had by two; members of a queue lend each other what they hold. */
   #tokens(handed: readonly Handed[]): Wrong[] {
     let highest = handed[0]
     return handed.flatMap((next) => {
       const before = highest as Handed
       if (next.token > before.token) highest = next
-      const shared = next.token === before.token && next.shift.peer !== before.shift.peer
+      const shared = !this.#isQueue && next.token === before.token && next.shift.peer !== before.shift.peer
       if (next.token >= before.token && !shared) return []
       if (this.#excuses.of(before.at, next.at) !== undefined) return []
       return [
@@ -181,11 +187,14 @@ export class HandedOut {
     })
   }
 
-  /** As often as asked for, and to somebody. What waits for a consumer that does not ask counts; so does what no majority heard of in time. */
+  /**
+   * As often as asked for, and to somebody. What waits for a consumer that does not ask counts; so does what no majority heard of in time, and
+   * what was lent to somebody that had given up waiting.
+   */
   #dead(): Wrong[] {
     const { maxReceives, quorum, consumers } = this.#group
     const { groups } = this.#evidence.history
-    const mayBeUnseen = quorum || consumers.some(({ oneByOne }) => oneByOne)
+    const mayBeUnseen = quorum || consumers.some(({ oneByOne, receive }) => oneByOne || receive !== undefined)
     const name = groupOf(this.#group)
     const seen = new Set(groups.handed.filter(({ shift }) => shift.group === name).map(recordOf))
     const dead = groups.dead.filter(({ group }) => group === name)
@@ -197,11 +206,6 @@ export class HandedOut {
       return [{ at: 0, text }]
     })
   }
-}
-
-interface Wrong {
-  at: number
-  text: string
 }
 
 function told(wrong: readonly Wrong[]): Violation[] {

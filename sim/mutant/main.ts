@@ -4,7 +4,7 @@
  *
  *   --seeds N   at most so many each (200)      --only A,B  these only
  *   --jobs N    at a time (2)                   --json      the result as JSON on stdout
- *   --groups    those of consumer groups instead, in runs that have groups
+ *   --groups    those of consumer groups, queues and requests instead, in runs that have these
  *
  * Exits with 1 where fewer than 95 % are caught.
  */
@@ -114,7 +114,7 @@ function sentenceOf({ name, caught, seeds, text, seconds }: Finding): string {
 }
 
 function choose(only: string | undefined): readonly Mutant[] {
-  if (only === undefined) return mutants.filter((one) => wishesOf(one) === (values.groups ? 'groups' : 'usual'))
+  if (only === undefined) return mutants.filter((one) => (wishesOf(one) !== 'usual') === values.groups)
   return only.split(',').map((name) => {
     const mutant = mutants.find((one) => one.name === name)
     if (mutant === undefined) fail(`there is no mutant ${name}, but ${mutants.map((one) => one.name).join(', ')}`)

@@ -8,15 +8,17 @@ export interface Mutant {
   replace: string
   /** The promise that it breaks. */
   breaks: `G${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8}`
+  /** What runs are made of that catch it; default, of what breaks G7 `group`, and else what is drawn. */
+  workload?: Exclude<Wishes, 'usual'>
   /** What goes wrong, in a sentence. */
   why: string
 }
 
-/** Which runs are made to catch it: bugs of groups need groups, and the others the seeds they have always had. */
-export type Wishes = 'usual' | 'groups'
+/** Which runs are made to catch it: bugs of groups, queues and requests need these, and the others the seeds they have always had. */
+export type Wishes = 'usual' | 'group' | 'queue' | 'fifo' | 'request'
 
-export function wishesOf({ breaks }: Mutant): Wishes {
-  return breaks === 'G7' ? 'groups' : 'usual'
+export function wishesOf({ breaks, workload }: Mutant): Wishes {
+  return workload ?? (breaks === 'G7' ? 'group' : 'usual')
 }
 
 /** The text of the file with the mistake in it. Throws where `find` does not stand there exactly once. */

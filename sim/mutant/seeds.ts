@@ -4,6 +4,7 @@ import { drawPlan } from '../draw.ts'
 import type { FaultKind, Wish, WorkloadKind } from '../plan.ts'
 import { runPlan } from '../run.ts'
 import type { SeedVerdict } from './hunt.ts'
+import type { Wishes } from './mutant.ts'
 
 const disks: FaultKind[] = ['power', 'wipe', 'rollback', 'bitflip', 'truncate', 'fulldisk', 'slowdisk', 'kill']
 const links: FaultKind[] = ['partition', 'halfopen', 'reset', 'delay', 'pause', 'churn', 'kill']
@@ -23,18 +24,20 @@ function wishOf(seed: number): Wish {
   return { ...wish, faults: seed % 3 === 1 ? disks : links, workload: ['pubsub', kind] }
 }
 
-/** Groups: of members that die and pause, of links, of everything drawn, and of nothing but what consumers do. */
-function groupWishOf(seed: number): Wish {
-  const wish: Wish = { peers: 3 + (seed % 4), seconds: 50, workload: ['group'] }
+/** Groups, queues or requests: of members that die and pause, of links, of everything drawn, and of nothing but what consumers do. */
+function sharedWishOf(seed: number, workload: Exclude<Wishes, 'usual'>): Wish {
+  const wish: Wish = { peers: 3 + (seed % 4), seconds: 50, workload: [workload] }
   if (seed % 5 === 0) return wish
   if (seed % 5 === 4) return { ...wish, faults: 'none' }
   return { ...wish, faults: seed % 5 === 1 ? processes : seed % 5 === 2 ? ['partition'] : links }
 }
 
 const [from, to] = process.argv.slice(2, 4).map(Number)
-const wishFor = process.argv[4] === 'groups' ? groupWishOf : wishOf
+const wishes = process.argv[4] as Wishes
 for (let seed = Number(from); seed <= Number(to); seed++) {
-  const { ok, violations } = await runPlan(drawPlan(seed, wishFor(seed)))
+  const { ok, violations } = await runPlan(
+    drawPlan(seed, wishes === 'usual' ? wishOf(seed) : sharedWishOf(seed, wishes)),
+  )
   const [first] = violations
   const verdict: SeedVerdict = { seed, ok, text: first === undefined ? '' : `${first.promise}: ${first.text}` }
   writeSync(1, `${JSON.stringify(verdict)}\n`)

@@ -1,12 +1,13 @@
 /**
- * An application that works on what a group hands out, and keeps what it does in a store that refuses old tokens. While there are faults it has its own:
+ * An application that works on what a group or a queue hands out, and keeps what it does in a store that refuses old tokens. While there are faults it has its own:
  * see `ConsumerPlan`. Afterwards it does as it should, so that all there is gets done.
  */
-import { type Group, type GroupRecord, isError } from '../../node/index.ts'
+import { type GroupRecord, isError } from '../../node/index.ts'
 import { type GroupHistory, groupOf, type Handed, recordOf, type Shift } from '../group-history.ts'
 import { type PayloadCheck, payloadId } from '../payload.ts'
 import type { ConsumerPlan, GroupPlan } from '../plan.ts'
 import { Rng } from '../world/random.ts'
+import { type Share, shareOf } from './share.ts'
 import type { Stage, StagePeer } from './stage.ts'
 import type { Store } from './store.ts'
 
@@ -44,13 +45,13 @@ export class Consumer {
       const shift = this.#history.begin(peer.name, groupOf(this.options.group))
       let drained: Promise<void> | undefined
       try {
-        const group = this.#groupAt(peer)
+        const share = shareOf(peer, this.options.group)
         if (!listens) void this.#listen(peer)
-        drained = this.#drain(group, shift)
-        void this.#watch(group, shift)
-        for await (const record of group.consume({ concurrency: plan.concurrency })) {
+        drained = this.#drain(share, shift)
+        void this.#watch(share, shift)
+        for await (const record of share.records(plan)) {
           const work = this.#work(record, shift)
-          if (plan.oneByOne) await work
+          if (plan.oneByOne || plan.receive !== undefined) await work
         }
       } catch (error) {
         shift.failure = codeOf(error)
@@ -73,48 +74,48 @@ export class Consumer {
     return this.#now >= this.options.calmMs
   }
 
-  #groupAt(peer: StagePeer): Group<Uint8Array> {
-    const { topic, name, type, leaseMs, maxReceives, quorum, from } = this.options.group
-    const bytes = peer.peer.topic<Uint8Array>(topic, { codec: 'bytes' })
-    return bytes.group(name, { type, leaseMs, maxReceives, quorum, from })
+  /** How long it has for a record. */
+  get #holdMs(): number {
+    const { visibilityMs, leaseMs } = this.options.group
+    return visibilityMs ?? leaseMs
   }
 
   /** At the next of the times for it; where it is not the last, the shift after this one has the next. */
-  async #drain(group: Group<unknown>, shift: Shift): Promise<void> {
+  async #drain(share: Share, shift: Shift): Promise<void> {
     const at = this.options.plan.drains.find((time) => time > shift.openedAt)
     if (at === undefined) return
     await this.#stage.world.sleep(at - this.#now)
     if (shift.endedAt !== undefined) return
     shift.drainAt = this.#now
-    await group.drain()
+    await share.drain()
     shift.drainedAt = this.#now
   }
 
   async #listen(peer: StagePeer): Promise<void> {
     const group = groupOf(this.options.group)
     for (;;) {
-      for await (const event of this.#groupAt(peer).events())
+      for await (const event of shareOf(peer, this.options.group).events())
         this.#history.told.push({ peer: peer.name, group, at: this.#now, event })
       await this.#stage.world.sleep(retryMs)
     }
   }
 
   /** After the faults it asks how things stand. */
-  async #watch(group: Group<unknown>, shift: Shift): Promise<void> {
+  async #watch(share: Share, shift: Shift): Promise<void> {
     const { world } = this.#stage
     if (!this.#isCalm) await world.sleep(this.options.calmMs - this.#now)
     for (; shift.endedAt === undefined; await world.sleep(statusMs))
-      shift.status = await group.status().catch(() => undefined)
+      shift.status = await share.status().catch(() => undefined)
   }
 
   async #work(record: GroupRecord<Uint8Array>, shift: Shift): Promise<void> {
     const { world } = this.#stage
-    const { plan, group, store } = this.options
+    const { plan, store } = this.options
     const handed = this.#take(record, shift)
     const fate = this.#fate(handed)
     if (fate === 'die') return this.#stage.crash?.(shift.peer)
     let workMs = (this.#isCalm ? 0 : plan.workMs) * (0.5 + this.#random.float())
-    if (fate === 'hang') workMs += group.leaseMs * (1 + this.#random.float())
+    if (fate === 'hang') workMs += this.#holdMs * (1 + this.#random.float())
     if (fate === 'extend') workMs += await this.#extend(record, handed)
     await world.sleep(workMs)
     if (fate === 'refuse') return this.#settle(handed, 'nack', record, this.#random.int(0, 2_000))
@@ -135,7 +136,7 @@ export class Consumer {
   }
 
   async #extend(record: GroupRecord<unknown>, handed: Handed): Promise<number> {
-    const ms = 2 * this.options.group.leaseMs
+    const ms = 2 * this.#holdMs
     try {
       await record.extend(ms)
       handed.until = this.#now + ms
@@ -157,13 +158,19 @@ export class Consumer {
   }
 
   #take(record: GroupRecord<Uint8Array>, shift: Shift): Handed {
-    const { group } = this.options
     const { feed, index, key, attempt, fencingToken: token } = record
     const id = payloadId(record.value)
     const wrong = this.#wrong(record, id)
-    const unit = unitOf(group, `${feed}/${index}`, key)
-    const until = this.#now + group.leaseMs
+    const unit = this.#unitOf(`${feed}/${index}`, key, id)
+    const until = this.#now + this.#holdMs
     return this.#history.hand({ shift, id, feed, index, unit, attempt, token, until, wrong })
+  }
+
+  #unitOf(record: string, key: string | undefined, id = -1): string {
+    const { type } = this.options.group
+    if (type === 'exclusive' || type === 'failover') return 'all'
+    if (type === 'key-shared' && key !== undefined) return key
+    return this.#stage.history.publications[id]?.asked?.dedupId ?? record
   }
 
   #wrong({ value, key }: GroupRecord<Uint8Array>, id: number | undefined): string | undefined {
@@ -171,11 +178,6 @@ export class Consumer {
     if (publication === undefined || !this.options.check.holds(value)) return 'a payload that nobody published'
     return publication.key === key ? undefined : `key ${key} instead of ${publication.key}`
   }
-}
-
-function unitOf({ type }: GroupPlan, record: string, key: string | undefined): string {
-  if (type === 'exclusive' || type === 'failover') return 'all'
-  return type === 'key-shared' && key !== undefined ? key : record
 }
 
 function codeOf(error: unknown): string {

@@ -46,7 +46,7 @@ export function drawGroups(
 }
 
 /** Most do nothing odd; the others seldom, so that what goes wrong can be told from what they do. */
-function drawConsumer(random: Rng, peer: string, safetyMs: number, poison: number | undefined): ConsumerPlan {
+export function drawConsumer(random: Rng, peer: string, safetyMs: number, poison: number | undefined): ConsumerPlan {
   const share = () => (random.chance(0.3) ? 0.1 * random.float() : 0)
   const comesAndGoes = random.chance(0.35)
   return {

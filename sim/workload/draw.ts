@@ -2,6 +2,8 @@
 import type { PublisherPlan, ReaderPlan, WorkloadKind, WorkloadPlan } from '../plan.ts'
 import { Rng } from '../world/random.ts'
 import { drawGroups } from './draw-group.ts'
+import { drawQueue } from './draw-queue.ts'
+import { drawRequests } from './draw-request.ts'
 
 interface Drawing {
   seed: number
@@ -115,9 +117,21 @@ const draw: Record<WorkloadKind, (drawing: Drawing) => void> = {
   },
   group: ({ seed, names, safetyMs, plan }) => {
     const { groups, publishers } = drawGroups(new Rng(`${seed}/groups`), names, safetyMs)
-    plan.groups = groups
+    plan.groups = [...(plan.groups ?? []), ...groups]
     plan.publishers.push(...publishers)
   },
+  queue: (drawing) => queue(drawing, 'tasks'),
+  fifo: (drawing) => queue(drawing, 'steps'),
+  request: ({ seed, names, safetyMs, plan }) => {
+    plan.requests = [drawRequests(new Rng(`${seed}/requests`), names, safetyMs)]
+  },
+}
+
+/** That of `steps` is first in, first out. */
+function queue({ seed, names, safetyMs, plan }: Drawing, topic: 'tasks' | 'steps'): void {
+  const { queue, publishers } = drawQueue(new Rng(`${seed}/${topic}`), topic, names, safetyMs)
+  plan.groups = [...(plan.groups ?? []), queue]
+  plan.publishers.push(...publishers)
 }
 
 function publish(

@@ -1,9 +1,10 @@
-/** An application that publishes. A restart of its peer starts it anew; what it had in hand is then for the system to have kept or not. */
+/** An application that publishes, or sends to a queue. A restart of its peer starts it anew; what it had in hand is then for the system to have kept or not. */
 import { isError } from '../../node/index.ts'
-import type { Outcome } from '../history.ts'
+import type { Asked, Outcome } from '../history.ts'
 import { payloadBytesMin, payloadOf } from '../payload.ts'
-import type { PublisherPlan } from '../plan.ts'
+import type { AsksPlan, GroupPlan, Plan, PublisherPlan } from '../plan.ts'
 import { Rng } from '../world/random.ts'
+import { queueOf } from './share.ts'
 import type { Stage, StagePeer } from './stage.ts'
 
 export class Publisher {
@@ -11,13 +12,16 @@ export class Publisher {
   readonly #stage: Stage
   readonly #random: Rng
   readonly #seed: number
+  /** Which it sends to. */
+  readonly #queue: GroupPlan | undefined
   #published = 0
 
-  constructor(stage: Stage, plan: PublisherPlan, stream: string, seed: number) {
+  constructor(stage: Stage, plan: PublisherPlan, stream: string, { seed, workload: { groups = [] } }: Plan) {
     this.#stage = stage
     this.plan = plan
     this.#random = new Rng(stream)
     this.#seed = seed
+    if (plan.asks !== undefined) this.#queue = groups.find(({ topic }) => topic === plan.topic)
   }
 
   /** Within the peer's process, which takes it along when it dies. */
@@ -33,16 +37,22 @@ export class Publisher {
   }
 
   async #publish(peer: StagePeer): Promise<void> {
-    const { topic, confirm } = this.plan
+    const { topic, confirm, asks } = this.plan
     const { history, world } = this.#stage
     this.#published++
     const key = this.#key()
     const bytes = this.#size()
-    const publication = history.publish({ topic, peer: peer.name, publisher: peer.peer.id, key, bytes })
+    const asked = asks && this.#ask(asks)
+    const about = { topic, peer: peer.name, publisher: peer.peer.id, key, bytes, ...(asked && { asked }) }
+    const publication = history.publish(about)
     const value = payloadOf(this.#seed, publication.id, bytes)
     try {
-      const bytesTopic = peer.peer.topic<Uint8Array>(topic, { codec: 'bytes' })
-      const receipt = await bytesTopic.publish(value, { confirm, ...(key === undefined ? {} : { key }) })
+      const queue = this.#queue && queueOf(peer.peer, this.#queue)
+      const receipt = await (queue === undefined
+        ? peer.peer
+            .topic<Uint8Array>(topic, { codec: 'bytes' })
+            .publish(value, { confirm, ...(key === undefined ? {} : { key }) })
+        : queue.send(value, { confirm, ...(key === undefined ? {} : { groupId: key }), ...asked }))
       history.ended(publication, { type: 'confirmed', at: world.time.elapsed(), ...receipt })
     } catch (error) {
       history.ended(publication, outcomeOf(error, world.time.elapsed()))
@@ -54,6 +64,16 @@ export class Publisher {
     const { keys } = this.plan
     if (keys !== undefined) return `k${this.#random.int(0, keys - 1)}`
     return this.#random.chance(0.3) ? `k${this.#random.int(0, 9)}` : undefined
+  }
+
+  #ask({ delayed, delayMsMax, expiring, expiresMsMax, prioritised, repeated, dedupIds }: AsksPlan): Asked {
+    const random = this.#random
+    return {
+      ...(random.chance(delayed) && { delayMs: random.int(1, delayMsMax) }),
+      ...(random.chance(expiring) && { expiresMs: random.int(1, expiresMsMax) }),
+      ...(random.chance(prioritised) && { priority: random.int(0, 9) }),
+      ...(random.chance(repeated) && { dedupId: `d${random.int(0, dedupIds - 1)}` }),
+    }
   }
 
   /** Small ones more often: uniform in the logarithm. */

@@ -22,7 +22,7 @@ export interface Stage {
 
 export interface StagePeer {
   readonly name: string
-  readonly peer: Pick<Peer, 'id' | 'topic'>
+  readonly peer: Pick<Peer, 'id' | 'topic' | 'queue' | 'request'>
   /** Runs code as this peer's process, which takes it along when it ends. */
   within<T>(act: () => T): T
 }

@@ -1,13 +1,16 @@
 /**
- * The applications of a run: those that publish, those that read, those that share in groups, each living and dying with the process of its peer. Whatever they do is
+ * The applications of a run: those that publish, those that read, those that share in groups and queues, those that ask and
+ * answer, each living and dying with the process of its peer. Whatever they do is
  * noted in the history before and after; when they do it follows from the plan and a stream of randomness each.
  */
 import { PayloadCheck } from '../payload.ts'
 import type { Plan } from '../plan.ts'
+import { Asker } from './asker.ts'
 import { Consumer } from './consumer.ts'
 import { readDead } from './dead.ts'
 import { Publisher } from './publisher.ts'
 import { Reader, type ReadFrom } from './reader.ts'
+import { Responder } from './responder.ts'
 import type { Stage, StagePeer } from './stage.ts'
 import { Store } from './store.ts'
 
@@ -17,6 +20,8 @@ export class Workload {
   readonly #publishers: Publisher[]
   readonly #readers: Reader[]
   readonly #consumers: Consumer[]
+  readonly #responders: Responder[]
+  readonly #askers: Asker[]
   /** One for all readers: most read the same. */
   readonly #check: PayloadCheck
 
@@ -24,7 +29,7 @@ export class Workload {
     this.#stage = stage
     this.#plan = plan
     this.#publishers = plan.workload.publishers.map(
-      (each, at) => new Publisher(stage, each, `${plan.seed}/publisher/${at}`, plan.seed),
+      (each, at) => new Publisher(stage, each, `${plan.seed}/publisher/${at}`, plan),
     )
     this.#check = new PayloadCheck(plan.seed)
     this.#readers = plan.workload.readers.map(
@@ -37,6 +42,16 @@ export class Workload {
         (each, i) => new Consumer(stage, { ...common, plan: each, stream: `${plan.seed}/group/${at}/${i}` }),
       )
     })
+    const { requests = [] } = plan.workload
+    this.#responders = requests.flatMap(({ topic, responders }) =>
+      responders.map((each, i) => {
+        const stream = `${plan.seed}/responder/${topic}/${i}`
+        return new Responder(stage, { topic, plan: each, stream, calmMs: plan.safetyMs })
+      }),
+    )
+    this.#askers = requests.flatMap(({ topic, askers }) =>
+      askers.map((each, i) => new Asker(stage, { topic, plan: each, stream: `${plan.seed}/asker/${topic}/${i}` })),
+    )
     stage.onUp((peer) => this.#onUp(peer))
   }
 
@@ -44,6 +59,8 @@ export class Workload {
     for (const publisher of this.#publishers) if (publisher.plan.peer === peer.name) void publisher.run(peer)
     for (const reader of this.#readers) if (reader.plan.peer === peer.name) void reader.run(peer)
     for (const consumer of this.#consumers) if (consumer.options.plan.peer === peer.name) void consumer.run(peer)
+    for (const each of [...this.#responders, ...this.#askers])
+      if (each.options.plan.peer === peer.name) void each.run(peer)
   }
 
   /** After healing: a fresh reader of the topic on this peer, from the earliest record on. */
