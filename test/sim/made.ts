@@ -2,7 +2,7 @@
 import type { FeedId, PeerId, TopicName } from '../../node/types.ts'
 import type { Evidence, Sight } from '../../sim/check/judge.ts'
 import type { Handed, Shift } from '../../sim/group-history.ts'
-import { History, type Publication, type Reading } from '../../sim/history.ts'
+import { type Asked, History, type Publication, type Reading } from '../../sim/history.ts'
 import type { GroupPlan, Plan } from '../../sim/plan.ts'
 
 const feed = 'f'.repeat(32) as FeedId
@@ -45,8 +45,9 @@ export class Made {
   }
 
   /** Published at `a` and confirmed with one copy, the next of its feed. */
-  publish(copies = 1): Publication {
-    const publication = this.history.publish({ topic: 't', peer: 'a', publisher, key: undefined, bytes: 20 })
+  publish(copies = 1, asked?: Asked): Publication {
+    const about = { topic: 't', peer: 'a', publisher, key: undefined, bytes: 20, ...(asked && { asked }) }
+    const publication = this.history.publish(about)
     const index = publication.id
     this.history.ended(publication, { type: 'confirmed', at: this.now, feed, seq: index + 1, index, copies })
     return publication
@@ -66,6 +67,17 @@ export class Made {
     this.now = 60_000
     for (const shift of shifts) shift.status = { lag: 0, deliveredTwice: [] } as never
     return shifts
+  }
+
+  /** Who asks at `b` what `a` answers, both since long ago. */
+  request(): void {
+    const { plan } = this.evidence
+    const responder = { peer: 'a', startMs: 0, concurrency: 1, workMs: 0, fails: 0, closes: [], awayMs: 0 }
+    const asker = { peer: 'b', startMs: 0, everyMs: 1_000, timeoutMs: 5_000 }
+    const requests = [{ topic: 't', responders: [responder], askers: [asker] }]
+    this.evidence.plan = { ...plan, workload: { ...plan.workload, requests } }
+    this.history.requests.respond({ topic: 't', peer: 'a' })
+    this.now = 60_000
   }
 
   hand(shift: Shift | undefined, id: number, of: Partial<Handed> = {}): Handed {

@@ -43,6 +43,34 @@ test('groups are drawn where they are asked for, and change nothing else', () =>
   assert.equal(drawPlan(3, { workload: ['group'] }).workload.groups, workload.groups)
 })
 
+test('queues and requests are drawn where they are asked for, each from a stream of its own', () => {
+  const only = (kind: 'group' | 'queue' | 'fifo' | 'request') => drawPlan(3, { workload: [kind] }).workload
+  assert.is(only('group').requests, undefined)
+  assert.equal(
+    drawPlan(3, { workload: ['group', 'queue', 'fifo'] }).workload.groups,
+    (['group', 'queue', 'fifo'] as const).flatMap((kind) => only(kind).groups ?? []),
+  )
+  assert.equal(
+    only('fifo').groups?.map(({ topic, type }) => [topic, type]),
+    [['steps', 'key-shared']],
+  )
+  assert.equal(drawPlan(3, { workload: ['queue', 'request'] }).workload.requests, only('request').requests)
+})
+
+test(
+  'queues, message groups and requests under faults: no violation, and something done',
+  async () => {
+    const kinds = (['queue', 'fifo', 'request'] as const).flatMap((kind) => [kind, kind])
+    const tasks = kinds.map((kind, seed) => ({ seed, wish: { peers: 3, seconds: 20, workload: [kind] } }))
+    for (const result of await runMany(tasks)) {
+      assert.ok(result.ok, JSON.stringify('violations' in result ? result.violations : result))
+      const { queues, requests } = 'stats' in result ? result.stats : {}
+      assert.ok((queues?.acked ?? 0) + (requests?.answered ?? 0) > 5, `${result.seed}`)
+    }
+  },
+  { deadlineMs: 280_000 },
+)
+
 test(
   'the same seed gives the same trace, in this process, again in it, and in another',
   async () => {
