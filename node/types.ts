@@ -277,7 +277,7 @@ export interface SendOptions {
   groupId?: string
   /**
    * Of records sent under one id (with `fifo`: in one message group) within 5 minutes, counted from the first, one is received; the others are
-   * removed once it is done. 1 to 1,024 characters.
+   * removed once it is done or has expired. 1 to 1,024 characters.
    */
   dedupId?: string
   /** Not to be received after that time, from now, ms: then it is removed. Default never. */

@@ -96,11 +96,12 @@ export class Shared implements Judge {
     return done
   }
 
-  /** Of a queue: what may be gone because it expired, or because another was done that was sent under its id. */
+  /** Of a queue: what may be gone because it expired, or because another was done, or expired, that was sent under its id. */
   #over(group: GroupPlan, done: ReadonlySet<number | undefined>): (id: number) => boolean {
     const { publications } = this.#evidence.history
     const sent = publications.filter(({ topic }) => topic === group.topic)
-    const ids = new Set(sent.filter(({ id }) => done.has(id)).map((publication) => dedupOf(group, publication)))
+    const gone = sent.filter(({ id, asked }) => done.has(id) || asked?.expiresMs !== undefined)
+    const ids = new Set(gone.map((publication) => dedupOf(group, publication)))
     return (id) => {
       const publication = publications[id]
       if (publication?.asked === undefined) return false

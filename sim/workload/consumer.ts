@@ -49,10 +49,12 @@ export class Consumer {
         if (!listens) void this.#listen(peer)
         drained = this.#drain(share, shift)
         void this.#watch(share, shift)
-        for await (const record of share.records(plan)) {
-          const work = this.#work(record, shift)
-          if (plan.oneByOne || plan.receive !== undefined) await work
-        }
+        if (plan.receive === undefined) await this.#consume(share, shift)
+        else
+          for await (const records of share.receive(plan.receive)) {
+            const taken = records.map((record) => ({ record, handed: this.#take(record, shift) }))
+            for (const { record, handed } of taken) await this.#work(record, handed)
+          }
       } catch (error) {
         shift.failure = codeOf(error)
       }
@@ -78,6 +80,13 @@ export class Consumer {
   get #holdMs(): number {
     const { visibilityMs, leaseMs } = this.options.group
     return visibilityMs ?? leaseMs
+  }
+
+  async #consume(share: Share, shift: Shift): Promise<void> {
+    for await (const record of share.consume(this.options.plan)) {
+      const work = this.#work(record, this.#take(record, shift))
+      if (this.options.plan.oneByOne) await work
+    }
   }
 
   /** At the next of the times for it; where it is not the last, the shift after this one has the next. */
@@ -108,12 +117,11 @@ export class Consumer {
       shift.status = await share.status().catch(() => undefined)
   }
 
-  async #work(record: GroupRecord<Uint8Array>, shift: Shift): Promise<void> {
+  async #work(record: GroupRecord<Uint8Array>, handed: Handed): Promise<void> {
     const { world } = this.#stage
     const { plan, store } = this.options
-    const handed = this.#take(record, shift)
     const fate = this.#fate(handed)
-    if (fate === 'die') return this.#stage.crash?.(shift.peer)
+    if (fate === 'die') return this.#stage.crash?.(handed.shift.peer)
     let workMs = (this.#isCalm ? 0 : plan.workMs) * (0.5 + this.#random.float())
     if (fate === 'hang') workMs += this.#holdMs * (1 + this.#random.float())
     if (fate === 'extend') workMs += await this.#extend(record, handed)

@@ -1,11 +1,14 @@
-/** What a consumer takes part in: a group or a queue, of which the records come in the same way. */
+/** What a consumer takes part in: a group, or a queue, of which it may also receive. */
+import assert from 'node:assert/strict'
 import { type GroupEvent, type GroupRecord, isError, type Queue } from '../../node/index.ts'
 import type { Standing } from '../group-history.ts'
 import type { ConsumerPlan, GroupPlan } from '../plan.ts'
 import type { StagePeer } from './stage.ts'
 
 export interface Share {
-  records(how: ConsumerPlan): AsyncIterable<GroupRecord<Uint8Array>>
+  consume(how: ConsumerPlan): AsyncIterable<GroupRecord<Uint8Array>>
+  /** What each `receive` gave, until it is drained. */
+  receive(how: { max: number; waitMs: number }): AsyncIterable<readonly GroupRecord<Uint8Array>[]>
   status(): Promise<Standing>
   events(): AsyncIterable<GroupEvent>
   drain(): Promise<void>
@@ -17,7 +20,8 @@ export function shareOf({ peer }: StagePeer, plan: GroupPlan): Share {
   const bytes = peer.topic<Uint8Array>(topic, { codec: 'bytes' })
   const group = bytes.group(name, { type, leaseMs, maxReceives, quorum, from })
   return {
-    records: ({ concurrency }) => group.consume({ concurrency }),
+    consume: ({ concurrency }) => group.consume({ concurrency }),
+    receive: () => assert.fail('nothing is received of a group'),
     status: () => group.status(),
     events: () => group.events(),
     drain: () => group.drain(),
@@ -38,8 +42,19 @@ class QueueShare implements Share {
     this.#queue = queue
   }
 
-  records({ concurrency, receive }: ConsumerPlan): AsyncIterable<GroupRecord<Uint8Array>> {
-    return receive === undefined ? this.#queue.consume({ concurrency }) : this.#received(receive)
+  consume({ concurrency }: ConsumerPlan): AsyncIterable<GroupRecord<Uint8Array>> {
+    return this.#queue.consume({ concurrency })
+  }
+
+  async *receive(how: { max: number; waitMs: number }): AsyncGenerator<readonly GroupRecord<Uint8Array>[]> {
+    for (;;) {
+      try {
+        yield await this.#queue.receive(how)
+      } catch (error) {
+        if (this.#drained && isError(error, 'PeerClosed')) return
+        throw error
+      }
+    }
   }
 
   async status(): Promise<Standing> {
@@ -54,17 +69,5 @@ class QueueShare implements Share {
   drain(): Promise<void> {
     this.#drained = true
     return this.#queue.drain()
-  }
-
-  /** One after the other, until it is drained. */
-  async *#received(how: { max: number; waitMs: number }): AsyncGenerator<GroupRecord<Uint8Array>> {
-    for (;;) {
-      try {
-        yield* await this.#queue.receive(how)
-      } catch (error) {
-        if (this.#drained && isError(error, 'PeerClosed')) return
-        throw error
-      }
-    }
   }
 }
