@@ -37,13 +37,15 @@ export function drawQueue(
     dedupIds: random.pick([3, 30]),
   }
   const keys = random.pick([1, 5, 20])
+  // Each record costs something at every peer.
+  const slower = Math.max(1, names.length / 6)
   const publishers = random.sample(names, random.int(1, 3)).map(
     (peer): PublisherPlan => ({
       peer,
       topic,
       fromMs: random.int(0, 3_000),
       untilMs: safetyMs,
-      everyMs: fifo && keys === 1 ? random.int(1_000, 2_500) : random.int(300, 1_500),
+      everyMs: Math.round(slower * (fifo && keys === 1 ? random.int(1_000, 2_500) : random.int(300, 1_500))),
       burst: random.pick([1, 1, 5]),
       bytesMin: 20,
       bytesMax: 500,

@@ -9,7 +9,7 @@ export function drawRequests(random: Rng, names: readonly string[], safetyMs: nu
   return {
     topic: 'square',
     responders: responders.map((peer) => drawResponder(random, peer, safetyMs)),
-    askers: askers.map((peer) => drawAsker(random, peer)),
+    askers: askers.map((peer) => drawAsker(random, peer, Math.max(1, names.length / 6))),
   }
 }
 
@@ -29,11 +29,12 @@ function drawResponder(random: Rng, peer: string, safetyMs: number): ResponderPl
   }
 }
 
-function drawAsker(random: Rng, peer: string): AskerPlan {
+/** The more peers, the slower: each request costs something at every one. */
+function drawAsker(random: Rng, peer: string, slower: number): AskerPlan {
   return {
     peer,
     startMs: random.int(0, 5_000),
-    everyMs: random.int(300, 3_000),
+    everyMs: Math.round(slower * random.int(300, 3_000)),
     timeoutMs: random.pick([500, 2_000, 5_000, 15_000]),
   }
 }
