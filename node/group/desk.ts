@@ -134,7 +134,13 @@ export class Desk implements Settler {
   /** The application gets it now: its time begins, with `graceMs` more. False when it is not its to have any more. */
   handOut(delivery: Delivery, graceMs = 0): boolean {
     const until = this.#options.clock.now() + this.#options.visibilityMs + graceMs
-    if (this.#options.termOf(delivery.slot) !== delivery.term || !this.#options.backlog.handOut(delivery, until)) {
+    const isOurs = this.#options.termOf(delivery.slot) === delivery.term
+    // It may have expired while that it is handed out was told, or while nobody asked for it.
+    if (isOurs && this.#isOver(delivery)) {
+      void this.#finish(delivery).catch(() => undefined)
+      return false
+    }
+    if (!isOurs || !this.#options.backlog.handOut(delivery, until)) {
       this.#goBack(delivery)
       return false
     }

@@ -114,8 +114,9 @@ export class Requests {
         [replyTo]: me,
         [request]: id,
       }
-      await this.#topic(topic, '$requests.').publish(body, { headers: about, confirm: 0 })
-      const answer = await answered.promise
+      const told = this.#topic(topic, '$requests.').publish(body, { headers: about, confirm: 0 })
+      // Its time may be over before it is on disk.
+      const answer = await Promise.race([answered.promise, told.then(() => answered.promise)])
       const why = answer.headers[failed]
       if (why === undefined) return codec.decode(answer.value)
       throw new GrapevineError('RequestFailed', `${topic}: ${why}`, { topic, by: answer.publisher, reason: why })

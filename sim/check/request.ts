@@ -92,7 +92,7 @@ export class Answered implements Judge {
     const { peer, at, timeoutMs, outcome, diedAt } = asking
     const { faults } = this.#evidence.history
     const endedAt = outcome?.at ?? diedAt
-    if (endedAt === undefined || this.#disk(asking, endedAt)) return []
+    if (endedAt === undefined) return []
     const paused = faults
       .filter(({ event }) => event.kind === 'pause' && event.peer === peer)
       .reduce((sum, pause) => sum + overlap(at, endedAt, pause.at, pause.endedAt), 0)

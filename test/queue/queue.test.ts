@@ -145,6 +145,26 @@ test('the more urgent go first, and the least urgent are not starved', () =>
     assert.ok(order.slice(0, 8).every((priority) => priority > 0))
   }))
 
+test('what expires while it waits to be asked for is not handed out', () =>
+  simulate({ peers: 1 }, async (world) => {
+    const [a] = world.peers
+    const queue = a.queue<string>('jobs')
+    await queue.send('first')
+    const got: string[] = []
+    for await (const job of queue.consume({ concurrency: 3 })) {
+      got.push(job.value)
+      if (job.value === 'first') {
+        await queue.send('short', { expiresMs: 1_000 })
+        await queue.send('long')
+      }
+      await world.sleep(2_000)
+      await job.ack()
+      if (job.value === 'long') break
+    }
+    assert.equal(got, ['first', 'long'])
+    assert.is((await queue.stats()).records, 0)
+  }))
+
 test('what has expired is removed instead of received', () =>
   simulate({ peers: 1 }, async (world) => {
     const [a] = world.peers
