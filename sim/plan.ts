@@ -57,7 +57,7 @@ export interface PublisherPlan {
   asks?: AsksPlan
 }
 
-/** What a sender asks for: shares of its records are for later, expire, are urgent or not, or have one of a few deduplication ids. */
+/** What a sender asks for: shares of its records are for later, expire, are urgent or not, or have the deduplication id of others. */
 export interface AsksPlan {
   delayed: number
   delayMsMax: number
@@ -65,8 +65,8 @@ export interface AsksPlan {
   expiresMsMax: number
   prioritised: number
   repeated: number
-  /** Of so many ids; who sends to one queue draws of the same. */
-  dedupIds: number
+  /** Those among so many in a row, of all senders, have one id. */
+  repeatedWithin: number
 }
 
 /** An application that reads on one peer, and again after each restart of it. */

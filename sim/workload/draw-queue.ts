@@ -34,7 +34,7 @@ export function drawQueue(
     expiresMsMax: random.pick([1_000, 20_000]),
     prioritised: random.pick([0, 0.5]),
     repeated: random.pick([0, 0.2, 0.5]),
-    dedupIds: random.pick([3, 30]),
+    repeatedWithin: random.pick([5, 30]),
   }
   const keys = random.pick([1, 5, 20])
   // Each record costs something at every peer.

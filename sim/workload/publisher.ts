@@ -66,13 +66,14 @@ export class Publisher {
     return this.#random.chance(0.3) ? `k${this.#random.int(0, 9)}` : undefined
   }
 
-  #ask({ delayed, delayMsMax, expiring, expiresMsMax, prioritised, repeated, dedupIds }: AsksPlan): Asked {
+  #ask({ delayed, delayMsMax, expiring, expiresMsMax, prioritised, repeated, repeatedWithin }: AsksPlan): Asked {
     const random = this.#random
+    const sent = this.#stage.history.publications.length
     return {
       ...(random.chance(delayed) && { delayMs: random.int(1, delayMsMax) }),
       ...(random.chance(expiring) && { expiresMs: random.int(1, expiresMsMax) }),
       ...(random.chance(prioritised) && { priority: random.int(0, 9) }),
-      ...(random.chance(repeated) && { dedupId: `d${random.int(0, dedupIds - 1)}` }),
+      ...(random.chance(repeated) && { dedupId: `d${Math.floor(sent / repeatedWithin)}` }),
     }
   }
 
