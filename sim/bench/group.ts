@@ -1,0 +1,99 @@
+/**
+ * Group throughput: consumers in several processes share a queue that was filled before, and acknowledge each record.
+ *
+ * The clock runs from the first record that any of them had to the last one. Each must be had by somebody; what is had twice is counted.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Had } from './client.ts'
+import type { Comparison } from './compare.ts'
+import { Crew } from './crew.ts'
+import type { SystemName } from './systems/all.ts'
+
+export interface GroupWorkload {
+  records: number
+  bytes: number
+  processes: number
+  consumers: number
+  /** Records that a consumer may have at once. */
+  prefetch: number
+}
+
+interface GroupTurn {
+  perSecond: number
+  seconds: number
+  /** Of all clients, for each record; what a server takes is not in it. */
+  cpuUs: number
+  duplicates: number
+  /** Of all records, what the consumer with the least and the one with the most had. */
+  leastShare: number
+  mostShare: number
+}
+
+const pollMs = 100
+/** Nothing new came so long: it has failed. */
+const quietMsMax = 30_000
+
+export const groupWorkload: GroupWorkload = { records: 60_000, bytes: 256, processes: 4, consumers: 10, prefetch: 256 }
+
+export function groupComparison(workload: GroupWorkload): Comparison {
+  const { records, bytes, processes, consumers, prefetch } = workload
+  return {
+    name: 'group',
+    title: `Group throughput: receive and acknowledge ${records.toLocaleString('en')} records of ${bytes} B, ${consumers} consumers in ${processes} processes, ${prefetch} at once each`,
+    unit: '/s',
+    systems: ['grapevine', 'jetstream', 'rabbitmq'],
+    ratioMin: 1,
+    async turn(system) {
+      const { perSecond, cpuUs, duplicates, leastShare, mostShare } = await groupTurn(system, workload)
+      const percent = (share: number) => (share * 100).toFixed(1)
+      const shares = `shares ${percent(leastShare)} to ${percent(mostShare)} %`
+      return { figure: perSecond, beside: `${shares}, ${duplicates} twice, ${cpuUs.toFixed(0)} us of its clients each` }
+    },
+  }
+}
+
+async function groupTurn(system: SystemName, workload: GroupWorkload): Promise<GroupTurn> {
+  const { records, bytes, processes, consumers, prefetch } = workload
+  await using crew = await Crew.start(system, processes)
+  await crew.ask(0, { type: 'fill', records, bytes })
+  const consumersOf = (number: number) => Math.floor((consumers + processes - 1 - number) / processes)
+  await crew.askAll((number) => ({ type: 'consume', consumers: consumersOf(number), prefetch }))
+  return turnOf(await allHad(crew, records), records)
+}
+
+/** Resolves when each record was had. */
+async function allHad(crew: Crew, records: number): Promise<Had[]> {
+  for (let last = 0, changed = performance.now(); ; ) {
+    await sleep(pollMs)
+    const count = (await crew.askAll<number>(() => ({ type: 'count' }))).reduce((sum, each) => sum + each, 0)
+    if (count >= records) {
+      const had = await crew.askAll<Had>(() => ({ type: 'tell' }))
+      if (distinct(had) === records) return had
+    }
+    if (count > last) changed = performance.now()
+    else if (performance.now() - changed > quietMsMax)
+      throw new Error(`${count} of ${records} records came, then nothing`)
+    last = count
+  }
+}
+
+function distinct(had: readonly Had[]): number {
+  return new Set(had.flatMap(({ numbers }) => [...numbers])).size
+}
+
+function turnOf(had: readonly Had[], records: number): GroupTurn {
+  const some = had.filter(({ numbers }) => numbers.length > 0)
+  const firstAt = Math.min(...some.map((each) => each.firstAt))
+  const lastAt = Math.max(...some.map((each) => each.lastAt))
+  const shares = had.flatMap((each) => each.shares)
+  const count = shares.reduce((sum, each) => sum + each, 0)
+  const seconds = (lastAt - firstAt) / 1000
+  return {
+    perSecond: records / seconds,
+    seconds,
+    cpuUs: (had.reduce((sum, { cpuMs }) => sum + cpuMs, 0) * 1000) / count,
+    duplicates: count - records,
+    leastShare: Math.min(...shares) / count,
+    mostShare: Math.max(...shares) / count,
+  }
+}
