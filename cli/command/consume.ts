@@ -1,7 +1,7 @@
 /** `grapevine consume`: takes part in a consumer group; prints what it is given, or runs a command for each record. */
 import { type Command, Option } from 'commander'
 import { type GroupOptions, type GroupRecord, isError, limits } from '../../node/index.ts'
-import { atLeastOne } from '../argument.ts'
+import { atLeastOne, duration } from '../argument.ts'
 import { exec } from '../exec.ts'
 import { jsonLine } from '../json-line.ts'
 import { addPlaceOptions, openPeer, type PlaceOptions } from '../open.ts'
@@ -19,6 +19,7 @@ interface ConsumeOptions extends PlaceOptions {
   leaseMs?: number
   quorum?: boolean
   count?: number
+  idle?: number
 }
 
 type Handed = GroupRecord<Uint8Array>
@@ -61,13 +62,15 @@ export function addConsume(program: Command): void {
     .option('--lease-ms <n>', 'how long a member may be silent before others take over (default: 5000)', atLeastOne)
     .option('--quorum', 'in a partition only the side with a majority of the members goes on')
     .option('--count <n>', 'end after so many records are acknowledged or refused', atLeastOne)
+    .option('--idle <duration>', 'end when no record came for so long (default: go on until Ctrl-C)', duration)
   addPlaceOptions(command).action(consume)
 }
 
 async function consume(topic: string, options: ConsumeOptions): Promise<void> {
   const { count = Number.POSITIVE_INFINITY, concurrency = options.exec === undefined ? printedAtOnce : 1 } = options
   const [closed, failed] = [stdoutClosed(), new AbortController()]
-  const signal = AbortSignal.any([stopAsked(), closed, failed.signal])
+  const quiet = new Quiet(options.idle)
+  const signal = AbortSignal.any([stopAsked(), closed, failed.signal, quiet.signal])
   const opened = await openPeer(options)
   const tally = { acknowledged: 0, refused: 0, lost: 0 }
   const settled = () => tally.acknowledged + tally.refused
@@ -75,20 +78,57 @@ async function consume(topic: string, options: ConsumeOptions): Promise<void> {
     const group = opened.peer.topic<Uint8Array>(topic, { codec: 'bytes' }).group(options.group, settingsOf(options))
     const records = group.consume({ concurrency: Math.min(concurrency, count), signal })
     tell(`waiting for records of ${topic} in group ${options.group}`)
-    const act = async (record: Handed) => {
-      tally[await handle(record, options)]++
-    }
+    quiet.begin()
+    const act = (record: Handed) =>
+      quiet.while(async () => {
+        tally[await handle(record, options)]++
+      })
     await eachOf(records, act, { failed, isEnough: (running) => settled() + running >= count })
     await group.drain()
   } catch (error) {
     if (!isBrokenPipe(error)) throw error
   } finally {
+    quiet.end()
     await opened.end()
   }
   tell(sentenceOf(tally))
   if (closed.aborted || settled() >= count || options.count === undefined) return
   tell(`ended after ${settled()} of ${count} records`)
   process.exitCode = 1
+}
+
+/** Tells when nothing was done for `idleMs`; undefined: never. */
+class Quiet {
+  readonly #abort = new AbortController()
+  readonly #idleMs: number | undefined
+  #timer: NodeJS.Timeout | undefined
+  #busy = 0
+
+  constructor(idleMs: number | undefined) {
+    this.#idleMs = idleMs
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  begin(): void {
+    if (this.#idleMs !== undefined) this.#timer = setTimeout(() => this.#abort.abort(), this.#idleMs)
+  }
+
+  async while(act: () => Promise<void>): Promise<void> {
+    this.#busy++
+    this.end()
+    try {
+      await act()
+    } finally {
+      if (--this.#busy === 0) this.begin()
+    }
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+  }
 }
 
 interface Bounds {
