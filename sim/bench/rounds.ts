@@ -6,9 +6,6 @@
  * (Efron 1979) gives it: the medians of as many ratios drawn from them with replacement, many times over.
  */
 
-/** Figures of one system, by round: `undefined` where its turn failed. */
-export type Figures<Name extends string> = Record<Name, (number | undefined)[]>
-
 export interface Ratio {
   median: number
   /** Ends of the 95 % interval. */
