@@ -8,7 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Where Debian puts servers is not on everybody's path. */
 const besides = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin', '/opt/homebrew/sbin', '/opt/homebrew/bin']
-const readyMsMax = 60_000
+/** Long, since others may have the machine. */
+const readyMsMax = 180_000
 const endMsMax = 10_000
 
 /** The path of a program; undefined where it is not installed. `first` is looked at before the others. */
@@ -53,16 +54,18 @@ export class Daemon {
     process.once('exit', this.#kill)
   }
 
-  /** Resolves with what `attempt` resolves with, as soon as it does. Rejects when the server has ended or takes a minute. */
-  async ready<T>(attempt: () => Promise<T>): Promise<T> {
-    for (const end = performance.now() + readyMsMax; ; ) {
+  /** Resolves when `attempt` does. Rejects when the server has ended or takes too long, and then it is stopped. */
+  async ready(attempt: () => Promise<unknown>): Promise<void> {
+    for (const end = performance.now() + readyMsMax; ; await sleep(100)) {
       try {
-        return await attempt()
+        await attempt()
+        return
       } catch (cause) {
-        if (this.#hasEnded) throw new Error(`${this.#name} ended before it was ready:\n${this.#output}`)
-        if (performance.now() > end) throw new Error(`${this.#name} is not ready:\n${this.#output}`, { cause })
+        if (!this.#hasEnded && performance.now() < end) continue
+        const what = this.#hasEnded ? 'ended before it was ready' : 'is not ready'
+        await this.stop()
+        throw new Error(`${this.#name} ${what}:\n${this.#output}`, { cause })
       }
-      await sleep(100)
     }
   }
 

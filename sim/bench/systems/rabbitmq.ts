@@ -50,15 +50,18 @@ export const rabbitMq: System = {
     // Erlang's port mapper leaves the group that started it, and serves only this node.
     const endMapper = () => void spawnSync(epmd ?? 'epmd', ['-port', mapperPort, '-kill'], { stdio: 'ignore' })
     process.once('exit', endMapper)
-    await daemon.ready(async () => (await connect(place)).close())
-    return {
-      place,
-      async stop() {
-        await daemon.stop()
-        process.off('exit', endMapper)
-        endMapper()
-      },
+    const stop = async () => {
+      await daemon.stop()
+      process.off('exit', endMapper)
+      endMapper()
     }
+    await daemon
+      .ready(async () => (await connect(place)).close())
+      .catch(async (error) => {
+        await stop()
+        throw error
+      })
+    return { place, stop }
   },
   async connect(place) {
     return new RabbitMqUser(await connect(place))
