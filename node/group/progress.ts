@@ -53,7 +53,7 @@ export class Progress {
     const done = known.slots.get(slot) ?? { low: known.all, ranges: [] }
     known.slots.set(slot, done)
     if (!markDone(done, from, to)) return false
-    this.#forgetAttempts(known, slot)
+    this.#forgetAttempts(known, slot, from, to)
     return true
   }
 
@@ -66,7 +66,7 @@ export class Progress {
       markDone(done, 0, index)
       if (done.low === index && done.ranges.length === 0) known.slots.delete(slot)
     }
-    this.#forgetAttempts(known)
+    this.#forgetBefore(known, index)
   }
 
   /** Up to where everything of the feed is known to be done. */
@@ -132,13 +132,24 @@ export class Progress {
     return known
   }
 
-  /** Of records that are done, in one slot or in all. */
-  #forgetAttempts(known: Feed, only?: number): void {
-    for (const [index, { slot }] of known.attempts) {
-      if (only !== undefined && slot !== only) continue
-      const done = known.slots.get(slot)
-      if (index >= known.all && (done === undefined || !isDone(done, index))) continue
-      known.attempts.delete(index)
+  /** Of records of one slot in [from, to), which are done: what is done already has none. */
+  #forgetAttempts({ attempts }: Feed, slot: number, from: number, to: number): void {
+    // An acknowledgement covers little where there may be many attempts; what is summed up covers much.
+    if (to - from < attempts.size) for (let index = from; index < to; index++) this.#forget(attempts, index, slot)
+    else for (const index of attempts.keys()) if (index >= from && index < to) this.#forget(attempts, index, slot)
+  }
+
+  #forget(attempts: Feed['attempts'], index: number, slot: number): void {
+    if (attempts.get(index)?.slot !== slot) return
+    attempts.delete(index)
+    this.#attempts--
+  }
+
+  /** Of records of any slot before `to`, which are done. */
+  #forgetBefore({ attempts }: Feed, to: number): void {
+    for (const index of attempts.keys()) {
+      if (index >= to) continue
+      attempts.delete(index)
       this.#attempts--
     }
   }
