@@ -294,6 +294,8 @@ export const limits = {
   queueFairEvery: 10,
   /** Open records of a group of which it is remembered how often they were handed out. More: the oldest count anew. */
   groupAttemptsMax: 20_000,
+  /** Seeks of a group that were not heard of yet, of which it is known what was done after them. More: that of the earliest is forgotten, and done again. */
+  groupErasAheadMax: 4,
   /** Records in one notice of work. More goes into the next. */
   groupWorkMax: 1_000,
   /** Feeds in one notice that sums up. More goes into the next. */

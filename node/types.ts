@@ -140,6 +140,9 @@ export interface RequestOptions {
  */
 export type GroupType = 'shared' | 'key-shared' | 'exclusive' | 'failover'
 
+/** A Date is when a record was published, by its publisher's clock. */
+export type GroupPosition = 'earliest' | 'latest' | Date
+
 export interface GroupOptions {
   type?: GroupType
   /** How long a member may be silent before others take over, and how long a consumer has for a record, ms. 1,000 to 12 hours, default 5,000. */
@@ -150,8 +153,8 @@ export interface GroupOptions {
   deadLetter?: string
   /** Whether only members that a majority hears deliver: in a partition the minority stops. Default false: both sides go on. */
   quorum?: boolean
-  /** Where the group begins when it is new. Default `latest`. */
-  from?: 'earliest' | 'latest'
+  /** Where the group begins when it is new: a Date leaves out what was published before. Default `latest`. */
+  from?: GroupPosition
 }
 
 /** What all members of a group share. */
@@ -247,6 +250,12 @@ export interface Group<T> {
   /** Takes part, for as long as the iteration lasts. Rejects with `GroupConflict`, `GroupInUse`. */
   consume(options?: ConsumeOptions): AsyncIterable<GroupRecord<T>>
   status(): Promise<GroupStatus>
+  /**
+   * Moves the whole group: what was published from there on is handed out again, whoever had it, and what was published before is not. Records that
+   * consumers have stay theirs, and count as done when they acknowledge them. Of several seeks the latest counts, whichever members made them.
+   * Resolves as an acknowledgement does. Rejects with `InvalidOption`, `GroupConflict`, `PeerClosed`.
+   */
+  seek(to: GroupPosition): Promise<void>
   /** What happens from now on, until the iteration is ended. */
   events(): AsyncIterable<GroupEvent>
   /** Hands nothing more out, waits for what is on its way, passes the slots on, ends all iterations. */

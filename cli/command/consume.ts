@@ -1,7 +1,7 @@
 /** `grapevine consume`: takes part in a consumer group; prints what it is given, or runs a command for each record. */
 import { type Command, Option } from 'commander'
-import { type GroupOptions, type GroupRecord, isError, limits } from '../../node/index.ts'
-import { atLeastOne, duration } from '../argument.ts'
+import { type GroupOptions, type GroupPosition, type GroupRecord, isError, limits } from '../../node/index.ts'
+import { atLeastOne, duration, start } from '../argument.ts'
 import { exec } from '../exec.ts'
 import { jsonLine } from '../json-line.ts'
 import { addPlaceOptions, openPeer, type PlaceOptions } from '../open.ts'
@@ -11,7 +11,7 @@ import { stopAsked } from '../stop.ts'
 interface ConsumeOptions extends PlaceOptions {
   group: string
   type?: NonNullable<GroupOptions['type']>
-  from?: 'earliest' | 'latest'
+  from?: GroupPosition
   concurrency?: number
   exec?: string
   maxReceives?: number
@@ -45,8 +45,10 @@ export function addConsume(program: Command): void {
         'shared: any order; key-shared: each key in order; exclusive, failover: one active member',
       ).choices(['shared', 'key-shared', 'exclusive', 'failover']),
     )
-    .addOption(
-      new Option('--from <start>', 'where a new group begins (default: latest)').choices(['earliest', 'latest']),
+    .option(
+      '--from <start>',
+      'where a new group begins: earliest, latest, how long ago (10m), or a date (default: latest)',
+      start,
     )
     .option(
       '--exec <command>',

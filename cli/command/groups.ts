@@ -1,8 +1,9 @@
-/** `grapevine groups`: the consumer groups the peer knows of, who is in them and how far behind they are. */
+/** `grapevine groups`: the consumer groups the peer knows of, who is in them and how far behind they are; `groups seek` moves one. */
 import type { Command } from 'commander'
-import type { GroupSettings } from '../../node/index.ts'
+import { GrapevineError, type GroupPosition, type GroupSettings } from '../../node/index.ts'
+import { start } from '../argument.ts'
 import { addPlaceOptions, hasCompany, openPeer, type PlaceOptions } from '../open.ts'
-import { table, write, writeJson } from '../output.ts'
+import { table, tell, write, writeJson } from '../output.ts'
 import { stopAsked } from '../stop.ts'
 
 export function addGroups(program: Command): void {
@@ -11,6 +12,36 @@ export function addGroups(program: Command): void {
     .description('List the consumer groups the peer knows of, or those of one topic.')
     .argument('[topic]')
   addPlaceOptions(command).action(groups)
+  const seeking = command
+    .command('seek')
+    .description(
+      'Move a whole group: its members get again what was published from there on, and nothing that was published before.',
+    )
+    .argument('<topic>')
+    .argument('<group>')
+    .argument('<to>', 'earliest, latest, how long ago (10m), or a date', start)
+  addPlaceOptions(seeking).action(seek)
+}
+
+async function seek(topic: string, name: string, to: GroupPosition, _: PlaceOptions, command: Command): Promise<void> {
+  const stop = stopAsked()
+  // `--data` and the like are options of `groups` as well, which takes them first.
+  const options = command.optsWithGlobals<PlaceOptions>()
+  const opened = await openPeer(options)
+  try {
+    await hasCompany(opened, stop)
+    const known = (await opened.peer.groups(topic)).find((group) => group.name === name)
+    if (known === undefined) {
+      const sentence = `there is no group ${name} on ${topic}, as far as is known here: \`grapevine groups\` lists those there are`
+      throw new GrapevineError('InvalidOption', sentence, { option: 'group' })
+    }
+    const { visibilityMs: _, ...settings } = known.settings
+    await opened.peer.topic(topic).group(name, settings).seek(to)
+    if (options.json) await writeJson({ topic, group: name, to })
+    else tell(`group ${name} on ${topic} goes on from ${to instanceof Date ? to.toISOString() : to}`)
+  } finally {
+    await opened.end()
+  }
 }
 
 async function groups(topic: string | undefined, options: PlaceOptions): Promise<void> {

@@ -9,7 +9,7 @@
 import { z } from 'zod'
 import { type ErrorCode, type ErrorData, GrapevineError, isError } from '../errors.ts'
 import { limits } from '../limits.ts'
-import type { FeedId, GroupOptions, Message, Outgoing, PeerId, QueueOptions } from '../types.ts'
+import type { FeedId, GroupOptions, GroupPosition, Message, Outgoing, PeerId, QueueOptions } from '../types.ts'
 import { encodeRecords, openRecords, type RecordInput } from '../wire/record.ts'
 
 const confirm = z.union([z.literal('auto'), z.int().min(0)]).optional()
@@ -52,13 +52,17 @@ const given = z
   .number()
   .nullable()
   .transform((number) => number ?? Number.NaN)
+/** JSON has no dates either. What is none of these is judged as it is. */
+const position = z.union([z.strictObject({ time: given }).transform(({ time }) => new Date(time)), z.unknown()])
 /** Which group, or which queue's. First message on `/v1/group-events`, and the body of a POST to `/v1/group`; its options are the group's to judge. */
 export const groupOpening = z.strictObject({
   topic: z.string(),
   group: z.string(),
-  options: z.record(z.string(), z.unknown()).transform((options) => options as GroupOptions & QueueOptions),
+  options: z.looseObject({ from: position.optional() }).transform((options) => options as GroupOptions & QueueOptions),
   queue: z.boolean().optional(),
 })
+/** The body of a POST to `/v1/group/seek`. */
+export const groupSeek = groupOpening.extend({ to: position.transform((to) => to as GroupPosition) })
 /** Of a GET of `/v1/groups`. */
 export const groupsQuery = z.strictObject({ topic: z.string().optional() })
 export type GroupOpening = z.infer<typeof groupOpening>
@@ -102,6 +106,15 @@ export interface Failure {
   data: unknown
 }
 const failureShape = z.object({ code: z.string(), message: z.string(), data: z.unknown() })
+
+/** As it crosses the wire. */
+export function wirePosition(position: GroupPosition): unknown {
+  return position instanceof Date ? { time: position.getTime() } : position
+}
+
+export function wireOptions({ from, ...options }: GroupOptions & QueueOptions): object {
+  return from === undefined ? options : { ...options, from: wirePosition(from) }
+}
 
 function packFrame(head: object, body: Uint8Array): Uint8Array {
   const json = Buffer.from(JSON.stringify(head))

@@ -7,7 +7,7 @@ import { isError } from '../errors.ts'
 import type { Codec } from '../topic/codec.ts'
 import type { ConsumeOptions, QueueRecord, TopicName } from '../types.ts'
 import type { Channel } from './channel.ts'
-import { errorOf, type GroupOpening, type HandedHead, handedHead, openFrame, parseJson } from './frame.ts'
+import { errorOf, type GroupOpening, type HandedHead, handedHead, openFrame, parseJson, wireOptions } from './frame.ts'
 import { fieldsOf } from './remote-message.ts'
 import { type Act, type Gone, RemoteRecord } from './remote-record.ts'
 import { type ApiPlace, lost, openChannel } from './remote-socket.ts'
@@ -110,7 +110,13 @@ export class RemoteConsumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIt
         return this.#ended.resolve()
       }
       this.#channel = channel
-      channel.send({ topic, group, options, ...(queue && { queue }), concurrency: this.#concurrency })
+      channel.send({
+        topic,
+        group,
+        options: wireOptions(options),
+        ...(queue && { queue }),
+        concurrency: this.#concurrency,
+      })
     } catch (error) {
       this.#fail(error)
     }

@@ -1,6 +1,16 @@
 /** A consumer group through the local API. Its consumers are this connection's own: those of others on the same peer go on when it drains. */
 import type { Codec } from '../topic/codec.ts'
-import type { ConsumeOptions, Group, GroupEvent, GroupOptions, GroupRecord, GroupStatus, TopicName } from '../types.ts'
+import type {
+  ConsumeOptions,
+  Group,
+  GroupEvent,
+  GroupOptions,
+  GroupPosition,
+  GroupRecord,
+  GroupStatus,
+  TopicName,
+} from '../types.ts'
+import { wireOptions, wirePosition } from './frame.ts'
 import { RemoteConsumer } from './remote-consumer.ts'
 import { remoteEvents } from './remote-events.ts'
 import { askJson } from './remote-socket.ts'
@@ -24,8 +34,8 @@ export class RemoteGroup<T> implements Group<T> {
 
   consume(options: ConsumeOptions = {}): AsyncIterable<GroupRecord<T>> {
     this.#owner.assertOpen()
-    const { topic, group, options: asked } = this.#opening()
-    const parts = { place: this.#owner.place, codec: this.#codec, topic, group, options: asked }
+    const { topic, name: group } = this
+    const parts = { place: this.#owner.place, codec: this.#codec, topic, group, options: this.#options }
     const consumer = this.#owner.adopt(new RemoteConsumer<T>(parts, options))
     this.#consumers.add(consumer)
     void consumer.ended.then(() => {
@@ -40,6 +50,11 @@ export class RemoteGroup<T> implements Group<T> {
     return askJson(this.#owner.place, '/v1/group', this.#opening())
   }
 
+  async seek(to: GroupPosition): Promise<void> {
+    this.#owner.assertOpen()
+    await askJson(this.#owner.place, '/v1/group/seek', { ...this.#opening(), to: wirePosition(to) })
+  }
+
   events(): AsyncIterable<GroupEvent> {
     this.#owner.assertOpen()
     return remoteEvents(this.#owner, '/v1/group-events', this.#opening())
@@ -50,6 +65,6 @@ export class RemoteGroup<T> implements Group<T> {
   }
 
   #opening() {
-    return { topic: this.topic, group: this.name, options: this.#options }
+    return { topic: this.topic, group: this.name, options: wireOptions(this.#options) }
   }
 }

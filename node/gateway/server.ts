@@ -1,7 +1,7 @@
 /**
  * The local API of a peer: what `connectPeer` (client.ts), the command line and local tools talk to.
  *
- * Owns one HTTP server on loopback. `GET /v1/status`, `/v1/friends`, `/v1/topics`, `/v1/groups` and `POST /v1/group` answer with JSON; the
+ * Owns one HTTP server on loopback. `GET /v1/status`, `/v1/friends`, `/v1/topics`, `/v1/groups` and `POST /v1/group`, `/v1/group/seek` answer with JSON; the
  * WebSockets `/v1/publish`, `/v1/subscribe`, `/v1/consume`, `/v1/events`, `/v1/group-events` carry records and events (frame.ts).
  * Promises: 1. nothing is answered without the bearer token (guard.ts); 2. each socket holds a bounded number of
  * bytes, and a slow one slows only itself; 3. a failure arrives at the client as the error it was.
@@ -17,7 +17,7 @@ import { limits } from '../limits.ts'
 import type { Peer } from '../types.ts'
 import { serveConsume } from './consume.ts'
 import { serveEvents, serveGroupEvents } from './events.ts'
-import { checkShape, failureOf, groupOpening, groupsQuery } from './frame.ts'
+import { checkShape, failureOf, groupOpening, groupSeek, groupsQuery } from './frame.ts'
 import { parseListen, refusalOf } from './guard.ts'
 import { servePublish } from './publish.ts'
 import { queueRoutes } from './queue.ts'
@@ -82,6 +82,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   app.post('/v1/group', ({ body }) => {
     const { topic, group, options } = checkShape(body, groupOpening)
     return peer.topic(topic).group(group, options).status()
+  })
+  app.post('/v1/group/seek', async ({ body }) => {
+    const { topic, group, options, to } = checkShape(body, groupSeek)
+    await peer.topic(topic).group(group, options).seek(to)
+    return {}
   })
   queueRoutes(app, peer)
   requestRoute(app, peer)

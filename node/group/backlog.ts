@@ -8,7 +8,9 @@
  *    promised, every record is a lane of its own.
  * 2. A record is here once. Its place in the log is kept, not its bytes.
  * 3. One that shall not be handed out yet waits for its time, and keeps what follows it in its lane waiting.
- * 4. What is done with a record that is out counts only under the delivery it belongs to: `attempt` and `term` are its proof.
+ * 4. What is done with a record that is out counts only under the delivery it belongs to: `attempt`, `term` and `round` are its proof.
+ * 5. When the group is moved, what is out stays out, and keeps its lane; all else is forgotten and read again. What comes back then takes its place
+ *    among what was read, or goes, where the group does not want it any more.
  */
 import { limits } from '../limits.ts'
 import type { FeedId } from '../types.ts'
@@ -23,6 +25,9 @@ export interface Entry {
   /** In the arrival log. */
   readonly offset: number
   readonly lane: string
+  /** Number of its batch, and when it was published: what says whether it is wanted. */
+  readonly seq: number
+  readonly time: number
   /** Not to be handed out before. Default at once. */
   readonly notBefore?: number
   /** From 0 to `limits.queuePriorityMax`. Default `limits.queuePriority`. */
@@ -37,12 +42,17 @@ export interface Entry {
 export interface Delivery extends Entry {
   readonly attempt: number
   readonly term: number
+  /** How often the group had been moved when it was taken. */
+  readonly round: number
 }
 
 interface Waiting extends Entry {
   state: 'waiting' | 'taken' | 'out'
   attempt: number
   term: number
+  round: number
+  /** It is out, and not to come again: the group was moved past it. */
+  isPassed: boolean
   /** Nobody has had it, and its time has not come. */
   delayed: boolean
   /** Waiting: not to be handed out before. Out: to be acknowledged until. */
@@ -59,6 +69,7 @@ export class Backlog {
   readonly #busy = new Map<number, number>()
   #out = 0
   #delayed = 0
+  #round = 0
 
   /** Records whose time has come. */
   get size(): number {
@@ -96,7 +107,8 @@ export class Backlog {
     const id = idOf(entry)
     if (this.#records.has(id)) return
     const { notBefore: at = 0 } = entry
-    const waiting: Waiting = { ...entry, state: 'waiting', attempt: 0, term: 0, delayed: at > 0, at }
+    const fresh = { attempt: 0, term: 0, round: 0, isPassed: false } as const
+    const waiting: Waiting = { ...entry, ...fresh, state: 'waiting', delayed: at > 0, at }
     this.#records.set(id, waiting)
     if (at > 0) {
       this.#delayed++
@@ -106,7 +118,7 @@ export class Backlog {
     if (lane === undefined) {
       this.#lanes.set(entry.lane, [waiting])
       if (at === 0) this.#setReady(waiting, entry.offset < this.#newest)
-    } else lane.push(waiting)
+    } else insert(lane, waiting)
     this.#newest = Math.max(this.#newest, entry.offset)
   }
 
@@ -127,6 +139,7 @@ export class Backlog {
       oldest.state = 'taken'
       oldest.attempt = attempts(oldest.feed, oldest.index) + 1
       oldest.term = term
+      oldest.round = this.#round
       taken.push({ ...oldest })
       if (taken.length >= most) break
     }
@@ -147,6 +160,21 @@ export class Backlog {
 
   isOut(delivery: Delivery): boolean {
     return this.#find(delivery, 'out') !== undefined
+  }
+
+  /** Whether it was taken before the group was moved: what it knew of the records before it counts no more. */
+  isOfBefore({ round }: Delivery): boolean {
+    return round !== this.#round
+  }
+
+  /** The group was moved. */
+  renew(isWanted: (entry: Entry) => boolean): void {
+    this.#round++
+    this.#newest = -1
+    for (const waiting of [...this.#records.values()]) {
+      if (waiting.state === 'out') waiting.isPassed = !isWanted(waiting)
+      else this.done(waiting.feed, waiting.index)
+    }
   }
 
   /** A consumer needs longer. False when the record is not its any more. */
@@ -206,23 +234,30 @@ export class Backlog {
     return next
   }
 
-  #find({ feed, index, attempt, term }: Delivery, state: Waiting['state']): Waiting | undefined {
+  #find({ feed, index, attempt, term, round }: Delivery, state: Waiting['state']): Waiting | undefined {
     const waiting = this.#records.get(`${feed}/${index}`)
-    const same = waiting?.state === state && waiting.attempt === attempt && waiting.term === term
-    return same ? waiting : undefined
+    const same = waiting?.attempt === attempt && waiting.term === term && waiting.round === round
+    return same && waiting.state === state ? waiting : undefined
   }
 
   #wait(waiting: Waiting, at: number): void {
+    if (waiting.isPassed) {
+      this.done(waiting.feed, waiting.index)
+      return
+    }
     if (waiting.state === 'out') this.#free(waiting.slot)
     waiting.state = 'waiting'
     waiting.at = at
     if (waiting.delayed) this.#delayed--
     waiting.delayed = false
     if (at > 0) this.#timed.add(waiting)
-    else {
-      this.#timed.delete(waiting)
-      if (this.#lanes.get(waiting.lane)?.[0] === waiting) this.#setReady(waiting)
-    }
+    else this.#timed.delete(waiting)
+    const lane = this.#lanes.get(waiting.lane) ?? []
+    if (lane[0] !== waiting) return
+    // What lies before it was read again while it was out.
+    if (lane[1] !== undefined && lane[1].offset < waiting.offset) insert(lane, lane.shift() as Waiting)
+    const [oldest] = lane
+    if (oldest?.at === 0) this.#setReady(oldest)
   }
 
   #setReady({ lane, priority = limits.queuePriority }: Entry, overdue = false): void {
@@ -247,6 +282,13 @@ export class Backlog {
     if (left > 0) this.#busy.set(slot, left)
     else this.#busy.delete(slot)
   }
+}
+
+/** In the order of the log, but behind the first: that may be on its way. */
+function insert(lane: Waiting[], waiting: Waiting): void {
+  let at = lane.length
+  while (at > 1 && (lane[at - 1] as Waiting).offset > waiting.offset) at--
+  lane.splice(at, 0, waiting)
 }
 
 function idOf({ feed, index }: Entry): string {

@@ -129,7 +129,9 @@ export class Borrowing implements Settler {
       return undefined
     }
     const offset = (log.offsetOf(feed, seq) ?? 0) + at
-    const delivery: Delivery = { slot, feed, index, from: start, offset, lane: '', attempt, term }
+    const time = batch.head.head.time + records.timeDelta(at)
+    const place = { slot, feed, index, from: start, offset, lane: '', seq, time }
+    const delivery: Delivery = { ...place, attempt, term, round: 0 }
     this.#has.set(delivery, { from, until })
     return { delivery, head: batch.head, records, at }
   }

@@ -13,7 +13,7 @@ import { recordsOf } from '../topic/message.ts'
 import type { DeadReason, FeedId, PeerId } from '../types.ts'
 import type { Batch, SignedHead } from '../wire/head.ts'
 import type { RecordBatch } from '../wire/record.ts'
-import type { Backlog, Delivery } from './backlog.ts'
+import type { Backlog, Delivery, Entry } from './backlog.ts'
 import type { Duplicates } from './duplicates.ts'
 import type { Progress } from './progress.ts'
 import type { Work } from './work.ts'
@@ -181,6 +181,14 @@ export class Desk implements Settler {
     this.#onChange()
   }
 
+  /** The group was moved: what applications have they keep, all else is read again. */
+  renew(isWanted: (entry: Entry) => boolean): void {
+    const { backlog } = this.#options
+    backlog.renew(isWanted)
+    for (const [id, { delivery }] of this.#given) if (!backlog.isOut(delivery)) this.#release(id)
+    this.#onChange()
+  }
+
   /** Somebody else has done it. True where a consumer here has it as well. */
   onDone(feed: FeedId, index: number): boolean {
     const id = `${feed}/${index}`
@@ -205,6 +213,7 @@ export class Desk implements Settler {
     for (const delivery of taken) {
       const one = await this.#load(delivery).catch(() => undefined)
       const { slot, feed, index } = delivery
+      if (!this.#isGiven(delivery)) continue
       // Heard of while it waited here.
       if (this.#options.progress.isDone(slot, feed, index)) this.onDone(feed, index)
       else if (one === 'gone' || this.#isOver(delivery)) void this.#finish(delivery).catch(() => undefined)
@@ -221,8 +230,7 @@ export class Desk implements Settler {
     }
     for (const one of loaded) {
       if (!this.#takers.has(taker)) this.#goBack(one.delivery)
-      else if (this.#given.get(idOf(one.delivery))?.delivery === one.delivery)
-        taker.push(one, this.#options.clock.now())
+      else if (this.#isGiven(one.delivery)) taker.push(one, this.#options.clock.now())
     }
   }
 
@@ -250,7 +258,9 @@ export class Desk implements Settler {
   async #bury(loaded: Loaded, reason: DeadReason, attempts: number): Promise<void> {
     try {
       await this.#options.bury(loaded, reason, attempts)
-      if (this.#options.ackTermOf(loaded.delivery.slot) === loaded.delivery.term) await this.#finish(loaded.delivery)
+      const { delivery } = loaded
+      if (this.#isGiven(delivery) && this.#options.ackTermOf(delivery.slot) === delivery.term)
+        await this.#finish(delivery)
     } catch {
       this.#goBack(loaded.delivery, limits.groupRetryMs)
     }
@@ -260,7 +270,7 @@ export class Desk implements Settler {
     const { backlog, work } = this.#options
     backlog.done(delivery.feed, delivery.index)
     this.#release(idOf(delivery))
-    const told = work.acknowledged(delivery)
+    const told = work.acknowledged(backlog.isOfBefore(delivery) ? { ...delivery, from: delivery.index } : delivery)
     this.#onChange()
     if (!(await told)) throw this.#lost(delivery, 'unheard')
   }
@@ -285,6 +295,10 @@ export class Desk implements Settler {
     this.#release(idOf(delivery))
     if (at > 0) this.#wakeAt(at)
     this.#onChange()
+  }
+
+  #isGiven(delivery: Delivery): boolean {
+    return this.#given.get(idOf(delivery))?.delivery === delivery
   }
 
   #release(id: string): void {

@@ -12,13 +12,14 @@
  *    takes neither with it, wherever another peer was linked (`work`).
  * 4. With `key-shared`, the records of a key are handed out one at a time and, of each feed, in order (`backlog`).
  * 5. What the control topic takes on disk is bounded: what is known is summed up in time, and old notices go (`progress`).
+ * 6. A seek moves all members, whoever makes it; of several the latest counts (`ledger`, `position`).
  *
  * Refuses what no member can have told (`notice`). Where it departs from the plan: beats list all that is held, so that leaving a slot out
  * releases it and a lost release cannot leave a slot with nobody; records have a lease of their own of the same length, so that a
  * consumer that hangs does not keep them; with a quorum, work counts only when a majority of the voters has it (`majority`), since a
  * member that was just cut off would otherwise go on acknowledging to nobody until its lease runs out.
  *
- * Files: `slots`, `members`, `leases`, `quorum`, put together in `roster`, and `progress`, `backlog` are pure; `board` and `reader` follow the
+ * Files: `slots`, `members`, `leases`, `quorum`, put together in `roster`, and `progress`, `backlog`, `position` are pure; `board` and `reader` follow the
  * two logs; `ledger` keeps what is known; `desk`, `work`, `majority`, `consumer`, `seats` hand out and take back; of queues besides,
  * `ready` is the order of what is ready, `duplicates` (both pure) what was sent twice, and `lending` and `borrowing` are relayed by `exchange`;
  * `member` relays, in the rhythm of `pulse`; `settings`, `notice` check; `overview` looks at a group from outside.
@@ -31,6 +32,7 @@ import type {
   Group,
   GroupEvent,
   GroupOptions,
+  GroupPosition,
   GroupRecord,
   GroupStatus,
   GroupSummary,
@@ -117,6 +119,10 @@ class PublicGroup<T> implements Group<T> {
 
   status(): Promise<GroupStatus> {
     return this.#member.status()
+  }
+
+  seek(to: GroupPosition): Promise<void> {
+    return this.#member.seek(to)
   }
 
   events(): AsyncIterable<GroupEvent> {

@@ -1,13 +1,20 @@
-/** What a group knows beyond who is there: how it is set up, where it begins, what is done, and what two members had at once. */
+/**
+ * What a group knows beyond who is there: how it is set up, where it begins, what is done, and what two members had at once.
+ *
+ * A seek moves the beginning for all members, and begins an era in which nothing is done yet. Of several the latest counts, by its time and then by
+ * who made it; whoever makes one gives it a later time than that of the one it knows. What is done is told with its era: of an earlier one it
+ * counts no more, of one whose seek has not come here yet it is kept until that comes. So here too all who have heard the same know the
+ * same, in whatever order it came.
+ */
 import { limits } from '../limits.ts'
-import { Cursor } from '../topic/cursor.ts'
 import type { FeedId, PeerId } from '../types.ts'
-import type { Notice, Opening, Start } from './notice.ts'
-import { Progress } from './progress.ts'
+import type { Era, Notice, Opening, Seek, Start } from './notice.ts'
+import { Progress, type ProgressState } from './progress.ts'
 import type { Roster } from './roster.ts'
 import { Twice } from './twice.ts'
 
 export type Opened = Opening & { by: PeerId }
+export type Sought = Seek & { by: PeerId }
 
 export interface LedgerOptions {
   me: PeerId
@@ -21,6 +28,9 @@ export class Ledger {
   readonly #options: LedgerOptions
   readonly #twice = new Twice()
   #opened: Opened | undefined
+  #sought: Sought | undefined
+  /** What was done in eras that have not begun here, the earliest first. */
+  #ahead: { era: Era; progress: Progress }[] = []
 
   constructor(options: LedgerOptions) {
     this.#options = options
@@ -31,7 +41,16 @@ export class Ledger {
   }
 
   get start(): Start {
-    return this.#opened?.start ?? { since: 0, skip: {} }
+    return (this.#sought ?? this.#opened)?.start ?? { since: 0, skip: {} }
+  }
+
+  /** Where it was moved to last. */
+  get sought(): Sought | undefined {
+    return this.#sought
+  }
+
+  get era(): Era | undefined {
+    return eraOf(this.#sought)
   }
 
   get deliveredTwice(): string[] {
@@ -46,10 +65,28 @@ export class Ledger {
     return true
   }
 
-  onWork({ attempts, acks }: Extract<Notice, { type: 'work' }>, by: PeerId): void {
-    for (const attempt of attempts) this.progress.attempted(attempt)
+  /** True where the group was moved by that: nothing is done any more, but what was told ahead of it. */
+  onSeek({ start, time, by }: Sought): boolean {
+    if (!isLater([time, by], this.era)) return false
+    this.#sought = { start, time, by }
+    this.#twice.forget()
+    this.progress.clear()
+    for (const { era, progress } of this.#ahead) if (!isLater(era, this.era)) this.#merge(progress.state(), era)
+    this.#ahead = this.#ahead.filter(({ era }) => isLater(era, this.era))
+    return true
+  }
+
+  /** What somebody else knows to be done. */
+  onProgress(state: ProgressState, sought: Sought | undefined): void {
+    this.#merge(state, eraOf(sought))
+  }
+
+  onWork({ attempts, acks, era }: Extract<Notice, { type: 'work' }>, by: PeerId): void {
+    const progress = this.#progressOf(era)
+    for (const attempt of attempts) progress?.attempted(attempt)
     for (const [slot, feed, from, to] of acks) {
-      this.progress.done(slot, feed, from, to)
+      progress?.done(slot, feed, from, to)
+      if (progress !== this.progress) continue
       this.had(feed, to - 1, by)
       if (this.#options.onDone(feed, to - 1)) this.had(feed, to - 1, this.#options.me)
     }
@@ -66,15 +103,34 @@ export class Ledger {
     if (this.#opened === undefined) return
     for (let at = 0; at === 0 || at < feeds.length; at += limits.groupSumFeeds) {
       const progress = this.progress.state(feeds.slice(at, at + limits.groupSumFeeds))
-      yield { type: 'sum', opened: this.#opened, terms: roster.terms(), progress, voters: roster.voters }
+      const [opened, sought] = [this.#opened, this.#sought]
+      yield { type: 'sum', opened, ...(sought && { sought }), terms: roster.terms(), progress, voters: roster.voters }
     }
+  }
+
+  #merge(state: ProgressState, era: Era | undefined): void {
+    this.#progressOf(era)?.merge(state)
+  }
+
+  /** Undefined where that counts no more. */
+  #progressOf(era: Era | undefined): Progress | undefined {
+    if (isLater(this.era, era)) return undefined
+    if (era === undefined || !isLater(era, this.era)) return this.progress
+    const known = this.#ahead.find((ahead) => !isLater(ahead.era, era) && !isLater(era, ahead.era))
+    if (known !== undefined) return known.progress
+    const progress = new Progress()
+    this.#ahead.push({ era, progress })
+    this.#ahead.sort((a, b) => (isLater(a.era, b.era) ? 1 : -1))
+    if (this.#ahead.length > limits.groupErasAheadMax) this.#ahead.shift()
+    return progress
   }
 }
 
-/** The beginning as a new subscription would have it: what `latest` leaves out, by its place or by its time. */
-export async function startOf(latest: (cursor: Cursor) => Promise<void>): Promise<Start> {
-  const cursor = new Cursor()
-  await latest(cursor)
-  const { since, feeds } = cursor.state()
-  return { since, skip: Object.fromEntries(Object.entries(feeds).map(([feed, { skip }]) => [feed as FeedId, skip])) }
+function eraOf(sought: Sought | undefined): Era | undefined {
+  return sought && [sought.time, sought.by]
+}
+
+function isLater(one: Era | undefined, other: Era | undefined): boolean {
+  if (one === undefined || other === undefined) return one !== undefined
+  return one[0] > other[0] || (one[0] === other[0] && one[1] > other[1])
 }

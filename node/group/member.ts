@@ -13,21 +13,22 @@ import type { StoredBatch, TopicLog } from '../store/topic-log.ts'
 import type { Sync } from '../sync/sync.ts'
 import type { Carrier } from '../topic/carrier.ts'
 import type { Topics } from '../topic/topics.ts'
-import type { GroupEvent, GroupStatus, PeerId, TopicName } from '../types.ts'
+import type { GroupEvent, GroupPosition, GroupStatus, PeerId, TopicName } from '../types.ts'
 import { Backlog } from './backlog.ts'
 import { Board } from './board.ts'
 import { bury } from './bury.ts'
 import { Desk, type DeskOptions, type Loaded, type Settler } from './desk.ts'
 import { Duplicates } from './duplicates.ts'
 import { type Counts, Exchange } from './exchange.ts'
-import { Ledger, type Opened, startOf } from './ledger.ts'
+import { Ledger, type Opened, type Sought } from './ledger.ts'
 import { Majority } from './majority.ts'
 import type { Notice } from './notice.ts'
+import { isWanted, startAt } from './position.ts'
 import { Pulse } from './pulse.ts'
 import { Reader, type ReaderOptions } from './reader.ts'
 import { beatMsOf, Roster, type RosterEffect } from './roster.ts'
 import { type Seat, Seats } from './seats.ts'
-import { type CheckedGroupOptions, conflictOf } from './settings.ts'
+import { type CheckedGroupOptions, checkPosition, conflictOf } from './settings.ts'
 import { Slots } from './slots.ts'
 import { Work } from './work.ts'
 
@@ -184,6 +185,21 @@ export class Member {
     return lag
   }
 
+  /** Moves the group for all members. Resolves as an acknowledgement does. Rejects as `open`, with `InvalidOption`, and as writing does. */
+  async seek(position: GroupPosition): Promise<void> {
+    const { topics, clock, me } = this.#parts
+    const to = checkPosition(position)
+    // Before anything is awaited: what is published here from now on lies behind `latest`.
+    const latest = topics.latest(this.options.topic)
+    await this.open()
+    const log = this.#log
+    if (log === undefined) throw this.#failure ?? new GrapevineError('PeerClosed', 'the peer is closed', {})
+    const start = await startAt(to, (cursor) => latest(log, cursor))
+    const seek = { start, time: Math.max(clock.now(), (this.#ledger.sought?.time ?? 0) + 1) }
+    await this.#board.tell({ type: 'seek', ...seek })
+    this.#onSeek({ ...seek, by: me })
+  }
+
   /** As of `Exchange`, from any live member. */
   borrow(max: number): Promise<Loaded[]> | undefined {
     return this.#exchange.borrow(max, this.#roster.active(this.#parts.clock.now()))
@@ -260,7 +276,7 @@ export class Member {
     await topics.meet(control, 'level')
     await this.#board.open(notices)
     if (this.#ledger.opened === undefined) {
-      const start = from === 'earliest' ? { since: 0, skip: {} } : await startOf((cursor) => latest(log, cursor))
+      const start = await startAt(from, (cursor) => latest(log, cursor))
       const opening = { settings, start, created: clock.now() }
       this.#onOpening({ ...opening, by: this.#parts.me })
       if (!this.#closed) await this.#board.tell({ type: 'open', ...opening })
@@ -280,7 +296,9 @@ export class Member {
     const duplicates = new Duplicates()
     const work = new Work(progress, (notice) => {
       for (const [, feed, , to] of notice.acks) this.#ledger.had(feed, to - 1, me)
-      return this.#majority === undefined ? this.#board.tell(notice) : this.#majority.tell(notice)
+      const { era } = this.#ledger
+      const told = { ...notice, ...(era && { era }) }
+      return this.#majority === undefined ? this.#board.tell(told) : this.#majority.tell(told)
     })
     const buryIt: DeskOptions['bury'] = async (dead, reason, attempts) => {
       const { feed, index } = dead.delivery
@@ -339,6 +357,9 @@ export class Member {
         if (this.options.settings.type === 'exclusive' && !isOld) this.#refuseSecond(by)
         break
       }
+      case 'seek':
+        this.#onSeek({ ...notice, by })
+        break
       case 'work':
         this.#ledger.onWork(notice, by)
         break
@@ -351,7 +372,8 @@ export class Member {
       case 'sum':
         this.#onOpening(notice.opened)
         this.#apply(this.#roster.onTerms(notice.terms))
-        this.#ledger.progress.merge(notice.progress)
+        if (notice.sought !== undefined) this.#onSeek(notice.sought)
+        this.#ledger.onProgress(notice.progress, notice.sought)
         if (notice.voters !== undefined) this.#roster.onVoters(notice.voters)
         break
       default:
@@ -366,6 +388,14 @@ export class Member {
     const conflict = conflictOf({ topic, group }, settings, opened.settings)
     if (conflict !== undefined) this.#giveUp(conflict)
     else if (!isFirst) this.#reader?.restart()
+  }
+
+  #onSeek(sought: Sought): void {
+    if (!this.#ledger.onSeek(sought)) return
+    const { start } = sought
+    this.#work?.renew()
+    this.#desk?.renew((entry) => isWanted(start, entry))
+    this.#reader?.rewind()
   }
 
   /** This member is of no use any more; whoever asks for the group again gets another. */

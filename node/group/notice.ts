@@ -1,8 +1,9 @@
 /**
  * What members tell each other on the control topic: JSON, one record each, checked on arrival. What does not pass is not taken at all.
  *
- * `open`: how the group is set up and where it begins; the earliest counts. `beat`: I am here, and hold or claim these slots. `work`:
- * records handed out and acknowledged. `stock`, `ask`, `lend`, `return`: how members of a queue lend each other records. `sum`: everything known, so that older notices can go.
+ * `open`: how the group is set up and where it begins; the earliest counts. `seek`: it goes on from here instead, and nothing of it is done; the
+ * latest counts. `beat`: I am here, and hold or claim these slots. `work`: records handed out and acknowledged. `stock`, `ask`, `lend`, `return`:
+ * how members of a queue lend each other records. `sum`: everything known, so that older notices can go.
  */
 import { z } from 'zod'
 import { limits } from '../limits.ts'
@@ -35,6 +36,9 @@ const settings = z.object({
 })
 const start = z.object({ since: count, skip: z.record(feed, count) })
 const opening = z.object({ settings, start, created: count })
+const seek = z.object({ start, time: count })
+/** Which seek something was done after; before any where there is none. */
+const era = z.tuple([count, peer])
 const attempt = z.tuple([slot, feed, count, count])
 const progress = z.object({
   feeds: z.record(
@@ -69,6 +73,7 @@ const returned = z
 
 const notice = z.discriminatedUnion('type', [
   z.object({ type: z.literal('open'), ...opening.shape }),
+  z.object({ type: z.literal('seek'), ...seek.shape }),
   z.object({
     type: z.literal('beat'),
     run: count,
@@ -91,6 +96,7 @@ const notice = z.discriminatedUnion('type', [
     attempts: z.array(attempt).max(limits.groupWorkMax),
     /** [slot, feed, from, to]: the record `to - 1`, and that the slot has none in between. */
     acks: z.array(z.tuple([slot, feed, count, count]).refine(([, , from, to]) => from < to)).max(limits.groupWorkMax),
+    era: era.optional(),
   }),
   z.object({ type: z.literal('stock'), ready: count }),
   z.object({ type: z.literal('ask'), to: peer, id: count, max: count.min(1).max(limits.groupConcurrencyMax) }),
@@ -106,6 +112,7 @@ const notice = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('sum'),
     opened: opening.extend({ by: peer }),
+    sought: seek.extend({ by: peer }).optional(),
     terms: z.array(count).max(sharedSlots),
     progress,
     voters: voters.optional(),
@@ -118,6 +125,8 @@ const kindOf = z.object({ type: z.string() })
 export type Notice = z.infer<typeof notice>
 export type Opening = z.infer<typeof opening>
 export type Start = z.infer<typeof start>
+export type Seek = z.infer<typeof seek>
+export type Era = z.infer<typeof era>
 
 export function encodeNotice(told: Notice): Uint8Array {
   if (told.type !== 'beat' || told.known === undefined) return Buffer.from(JSON.stringify(told))

@@ -30,12 +30,14 @@ export async function overviewOf(
   const ledger = new Ledger({ me, onDone: () => false, onTwice: () => undefined })
   const onNotice = (notice: Notice, by: PeerId, time: number) => {
     if (notice.type === 'open') ledger.onOpening({ ...notice, by })
+    else if (notice.type === 'seek') ledger.onSeek({ ...notice, by })
     else if (notice.type === 'work') ledger.onWork(notice, by)
     else if (notice.type === 'beat') {
       if (time >= (beats.get(by)?.time ?? 0)) beats.set(by, { beat: notice, time })
     } else if (notice.type === 'sum') {
       ledger.onOpening(notice.opened)
-      ledger.progress.merge(notice.progress)
+      if (notice.sought !== undefined) ledger.onSeek(notice.sought)
+      ledger.onProgress(notice.progress, notice.sought)
     }
   }
   const board = new Board({ control, topics, sync, clock, onNotice, onBad: () => undefined })

@@ -90,6 +90,12 @@ export class Progress {
     if (this.#attempts > limits.groupAttemptsMax) this.#forgetOldest()
   }
 
+  /** Nothing is done. */
+  clear(): void {
+    this.#feeds.clear()
+    this.#attempts = 0
+  }
+
   merge(state: ProgressState): void {
     for (const [feed, { all, slots }] of Object.entries(state.feeds) as [FeedId, FeedProgress][]) {
       this.doneBefore(feed, all)

@@ -15,6 +15,7 @@ import type { RecordBatch } from '../wire/record.ts'
 import type { Backlog, Entry } from './backlog.ts'
 import type { Duplicates } from './duplicates.ts'
 import type { Start } from './notice.ts'
+import { isPast, isWanted, type Placed } from './position.ts'
 import type { Progress } from './progress.ts'
 import type { Slots } from './slots.ts'
 
@@ -51,6 +52,8 @@ export class Reader {
   readonly #off: () => void
   readonly #scans = new Map<FeedId, FeedScan>()
   #low: number
+  /** How often everything was begun again. */
+  #turn = 0
   #offset: number
   #reading = false
   #again = false
@@ -82,6 +85,13 @@ export class Reader {
     this.read()
   }
 
+  /** The group was moved: everything is looked at again. */
+  rewind(): void {
+    this.#low = this.#options.log.startOffset
+    this.#turn++
+    this.restart()
+  }
+
   /** Reads on as far as there is something and room for it. */
   read(): void {
     this.#again = true
@@ -105,9 +115,11 @@ export class Reader {
     if (this.#folding) return undefined
     this.#folding = true
     const before = this.#low
+    const turn = this.#turn
     try {
       for (;;) {
         const at = await this.#options.log.at(this.#low)
+        if (this.#turn !== turn) return undefined
         if (this.#closed || at === undefined || 'damaged' in at || this.#openOf(at.batch).length > 0)
           return this.#low > before ? this.#low : undefined
         const { head } = at.batch
@@ -171,7 +183,7 @@ export class Reader {
     const { feed, head } = batch.head
     const scan = this.#scanOf(batch)
     scan.next = head.firstIndex + head.count
-    if (this.#isPast(batch)) {
+    if (isPast(this.#options.start(), feed, head.seq)) {
       scan.ends.fill(scan.next)
       return false
     }
@@ -189,9 +201,11 @@ export class Reader {
       const slot = slots.of(feed, index, key, dedupId)
       const from = scan.ends[slot] as number
       scan.ends[slot] = index + 1
-      if (!isOurs(slot) || progress.isDone(slot, feed, index) || !this.#isWanted(batch, records, i)) continue
+      if (!isOurs(slot) || progress.isDone(slot, feed, index)) continue
+      const placed = placedOf(batch, records, i)
+      if (!isWanted(this.#options.start(), placed)) continue
       const lane = byKey && key !== undefined ? `k${key}` : dedupId === undefined ? `${feed}/${index}` : `d${dedupId}`
-      const place = { slot, feed, index, from, offset: offset + i, lane }
+      const place = { ...placed, slot, index, from, offset: offset + i, lane }
       if (sorting === undefined) backlog.add(place)
       else backlog.add({ ...place, ...sorting, ...this.#heldBack(feed, index, sorting), ...(inKey && { dedupId }) })
     }
@@ -223,30 +237,25 @@ export class Reader {
     return head.firstIndex <= progress.doneBeforeOf(feed) || log.feeds.get(feed)?.base === head.seq
   }
 
-  /** Nobody wants any of it, by its place alone. */
-  #isPast({ head: { feed, head } }: Batch): boolean {
-    return head.seq <= (this.#options.start().skip[feed] ?? 0)
-  }
-
-  /** Of a feed that was there when the group began, the exact place is known; the time is for the others. */
-  #isWanted({ head: { feed, head } }: Batch, records: RecordBatch | undefined, i: number): boolean {
-    const { since, skip } = this.#options.start()
-    return since === 0 || skip[feed] !== undefined || head.time + (records?.timeDelta(i) ?? 0) >= since
-  }
-
   /** Which records of a batch are not done. */
   #openOf(batch: Batch): { slot: number; i: number }[] {
     const { slots, progress, sort } = this.#options
     const { feed, head } = batch.head
+    const start = this.#options.start()
     const open: { slot: number; i: number }[] = []
-    if (this.#isPast(batch) || head.firstIndex + head.count <= progress.doneBeforeOf(feed)) return open
+    if (isPast(start, feed, head.seq) || head.firstIndex + head.count <= progress.doneBeforeOf(feed)) return open
     const records = recordsOf(batch)
-    for (let i = 0; i < (records?.count ?? 0); i++) {
-      const slot = slots.of(feed, head.firstIndex + i, records?.key(i), records && sort?.(records, i).dedupId)
-      if (!progress.isDone(slot, feed, head.firstIndex + i) && this.#isWanted(batch, records, i)) open.push({ slot, i })
+    for (let i = 0; records !== undefined && i < records.count; i++) {
+      const slot = slots.of(feed, head.firstIndex + i, records.key(i), sort?.(records, i).dedupId)
+      if (progress.isDone(slot, feed, head.firstIndex + i)) continue
+      if (isWanted(start, placedOf(batch, records, i))) open.push({ slot, i })
     }
     return open
   }
+}
+
+function placedOf({ head: { feed, head } }: Batch, records: RecordBatch, i: number): Placed {
+  return { feed, seq: head.seq, time: head.time + records.timeDelta(i) }
 }
 
 function nextOffset(at: StoredBatch | Damage): number {

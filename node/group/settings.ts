@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { GrapevineError } from '../errors.ts'
 import { limits } from '../limits.ts'
-import type { GroupOptions, GroupSettings, TopicName } from '../types.ts'
+import type { GroupOptions, GroupPosition, GroupSettings, TopicName } from '../types.ts'
 import { parseTopic } from '../wire/topic.ts'
 
 export const groupTypes = ['shared', 'key-shared', 'exclusive', 'failover'] as const
@@ -18,6 +18,8 @@ export const commonShape = {
   quorum: z.boolean(says('takes true or false')).default(false),
 }
 
+const position = z.union([z.enum(['earliest', 'latest']), z.date()], says("takes 'earliest', 'latest' or a Date"))
+
 const shape = z.strictObject({
   type: z.enum(groupTypes, says(`takes one of ${groupTypes.join(', ')}`)).default('shared'),
   leaseMs: z
@@ -26,12 +28,12 @@ const shape = z.strictObject({
     .max(limits.groupLeaseMsMax, says(leaseText))
     .default(limits.groupLeaseMs),
   ...commonShape,
-  from: z.enum(['earliest', 'latest'], says("takes 'earliest' or 'latest'")).default('latest'),
+  from: position.default('latest'),
 })
 
 export interface CheckedGroupOptions {
   settings: GroupSettings
-  from: 'earliest' | 'latest'
+  from: GroupPosition
 }
 
 /** Throws `InvalidOption`, `InvalidTopic`. */
@@ -43,6 +45,11 @@ export function checkGroupOptions(topic: TopicName, name: string, options: Group
   const { type, leaseMs, maxReceives, deadLetter, quorum, from } = checkOptions(shape, options)
   const to = checkDeadLetter(topic, deadLetter)
   return { settings: { type, leaseMs, visibilityMs: leaseMs, maxReceives, deadLetter: to, quorum }, from }
+}
+
+/** Where a group is to be moved. Throws `InvalidOption`. */
+export function checkPosition(to: GroupPosition): GroupPosition {
+  return checkOptions(z.strictObject({ to: position }), { to }).to
 }
 
 /** Where dead letters go, by default `<topic>.dead`. Throws `InvalidOption`, `InvalidTopic`. */

@@ -14,6 +14,11 @@ export class Twice {
     return [...this.#found]
   }
 
+  /** What was done before is done again now; what was found stays. */
+  forget(): void {
+    this.#by.clear()
+  }
+
   /** Somebody has, or had, the record under a lease of its own. Returns who else did, where that is news. */
   had(feed: FeedId, index: number, by: PeerId): PeerId | undefined {
     const id = `${feed}/${index}`

@@ -15,6 +15,8 @@ export class Work {
   #attempts: Attempt[] = []
   #acks: WorkNotice['acks'] = []
   #next: Promise<boolean> | undefined
+  /** How often the group was moved. */
+  #round = 0
 
   constructor(progress: Progress, tell: (notice: WorkNotice) => Promise<boolean>) {
     this.#progress = progress
@@ -23,11 +25,12 @@ export class Work {
 
   /** True when others know as well as the group asks for. Rejects when it could not be written. */
   async handedOut(deliveries: readonly Delivery[]): Promise<boolean> {
+    const round = this.#round
     const attempts = deliveries.map(({ slot, feed, index, attempt }): Attempt => [slot, feed, index, attempt])
     this.#attempts.push(...attempts)
     const known = await this.#soon()
     // Only now: what could not be written does not reach its consumer, and is no attempt.
-    for (const attempt of attempts) this.#progress.attempted(attempt)
+    if (this.#round === round) for (const attempt of attempts) this.#progress.attempted(attempt)
     return known
   }
 
@@ -42,6 +45,13 @@ export class Work {
     if (this.#acks.length > 0) await this.#soon().catch(() => undefined)
   }
 
+  /** The group was moved: what was not told yet counts no more. */
+  renew(): void {
+    this.#round++
+    this.#attempts = []
+    this.#acks = []
+  }
+
   #soon(): Promise<boolean> {
     this.#next ??= Promise.resolve().then(() => {
       this.#next = undefined
@@ -51,13 +61,14 @@ export class Work {
   }
 
   async #flush(): Promise<boolean> {
+    const round = this.#round
     const told: Promise<boolean>[] = []
     while (this.#attempts.length > 0 || this.#acks.length > 0) {
       const attempts = this.#attempts.splice(0, limits.groupWorkMax)
       const acks = this.#acks.splice(0, limits.groupWorkMax)
       told.push(
         this.#tell({ type: 'work', attempts, acks }).catch((error) => {
-          if (this.#acks.length < limits.groupBacklogMax) this.#acks.push(...acks)
+          if (this.#round === round && this.#acks.length < limits.groupBacklogMax) this.#acks.push(...acks)
           throw error
         }),
       )

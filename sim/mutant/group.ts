@@ -109,7 +109,7 @@ export const groupMutants: Mutant[] = [
   {
     name: 'forget-attempts-of-others',
     file: 'node/group/ledger.ts',
-    find: '    for (const attempt of attempts) this.progress.attempted(attempt)\n',
+    find: '    for (const attempt of attempts) progress?.attempted(attempt)\n',
     replace: '',
     breaks: 'G7',
     why: 'after a takeover a record is handed out as often again',
@@ -181,8 +181,8 @@ export const groupMutants: Mutant[] = [
   {
     name: 'refuse-for-good',
     file: 'node/group/backlog.ts',
-    find: '    if (at > 0) this.#timed.add(waiting)\n    else {',
-    replace: '    if (at > 0) this.#timed.delete(waiting)\n    else {',
+    find: '    if (at > 0) this.#timed.add(waiting)\n    else this',
+    replace: '    if (at > 0) this.#timed.delete(waiting)\n    else this',
     breaks: 'G7',
     why: 'a record that was refused for a while does not come again',
   },

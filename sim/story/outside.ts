@@ -37,6 +37,7 @@ export function groupWith<T>(ask: Ask, inside: Group<T>): Group<T> {
     name: inside.name,
     consume: (options) => iterateWith(ask, inside.consume(options)),
     status: () => ask(() => inside.status()),
+    seek: (to) => ask(() => inside.seek(to)),
     events: () => iterateWith(ask, inside.events()),
     drain: () => ask(() => inside.drain()),
   }

@@ -248,6 +248,28 @@ test('groups are listed with who is in them and how far they are, also by a peer
   assert.equal(await guest.topics().then((topics) => topics.filter(({ held }) => held !== 'none')), [])
 })
 
+test('a group is moved, and begins at a date, also from outside', async ({ use }) => {
+  const { local, remote } = await place(use)
+  const jobs = local.topic<number>('jobs')
+  await jobs.publishMany(numbers(3))
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  const from = new Date()
+  await jobs.publishMany(numbers(2))
+  const asked = { ...options, from }
+  const records = work(remote, asked).consume({ concurrency: 2 })
+  assert.equal([(await next(records)).value, (await next(records)).value].sort(), [0, 1])
+  assert.is((await work(remote, asked).status()).lag, 2, 'and not 5')
+  await work(remote).seek('earliest')
+  assert.is((await work(local).status()).lag, 5)
+  await work(remote).seek(from)
+  assert.is((await work(local).status()).lag, 2)
+  await work(remote).seek('latest')
+  assert.is((await work(remote).status()).lag, 0)
+  for (const wrong of [new Date(Number.NaN), 'now' as never])
+    assert.is(await codeOf(work(remote).seek(wrong)), 'InvalidOption')
+  assert.throws(() => work(remote, { ...options, from: new Date(Number.NaN) }), /from/)
+})
+
 test('events of a group pass', async ({ use }) => {
   const { local, remote } = await place(use)
   const events = work(remote).events()[Symbol.asyncIterator]()

@@ -13,6 +13,8 @@ const entry = (index: number, lane = `${index}`, slot = 0): Entry => ({
   from: index,
   offset: index,
   lane,
+  seq: index + 1,
+  time: index,
 })
 const ours = () => 7
 const never = () => 0

@@ -1,95 +1,13 @@
 import * as assert from 'uvu/assert'
-import { type GroupOptions, type GroupRecord, type GroupStatus, isError, type Peer } from '../../node/index.ts'
+import { type GroupRecord, isError } from '../../node/index.ts'
 import { type SimulatedPeer, type SimulatedWorld, simulate } from '../../sim/index.ts'
 import { suite } from '../helper/suite.ts'
+import { type Handle, numbers, Shift } from './shift.ts'
 
 const test = suite('group')
 /** Those with much virtual time. */
 const slow = { deadlineMs: 90_000 }
-
-interface Handed {
-  by: string
-  id: string
-  value: number
-  attempt: number
-  token: number
-  at: number
-  acked: boolean
-}
-
-type Handle = (record: GroupRecord<number>, name: string) => Promise<unknown>
-
-/** What consumers were given, and what each does with it. */
-class Shift {
-  readonly handed: Handed[] = []
-  readonly #world: Pick<SimulatedWorld, 'now'>
-  readonly #options: GroupOptions
-
-  constructor(world: Pick<SimulatedWorld, 'now'>, options: GroupOptions = {}) {
-    this.#world = world
-    this.#options = { from: 'earliest', ...options }
-  }
-
-  /** Consumes for as long as the process lives; acknowledges unless told otherwise. */
-  begin(one: SimulatedPeer, handle: Handle = (record) => record.ack(), concurrency = 4): void {
-    one.run(async (peer: Peer) => {
-      for await (const record of this.group(peer).consume({ concurrency })) {
-        const { value, attempt, fencingToken } = record
-        const handed = {
-          by: one.name,
-          id: record.id,
-          value,
-          attempt,
-          token: fencingToken,
-          at: this.#world.now,
-          acked: false,
-        }
-        this.handed.push(handed)
-        await handle(record, one.name).then(
-          () => {
-            handed.acked = true
-          },
-          (error) => {
-            if (!isError(error, 'LeaseLost')) throw error
-          },
-        )
-      }
-    })
-  }
-
-  group(peer: Peer) {
-    return peer.topic<number>('jobs').group('work', this.#options)
-  }
-
-  status(peer: Peer): Promise<GroupStatus> {
-    return this.group(peer).status()
-  }
-
-  valueOf(id: string): number | undefined {
-    return this.handed.find((each) => each.id === id)?.value
-  }
-
-  get acked(): Set<number> {
-    return new Set(this.handed.filter(({ acked }) => acked).map(({ value }) => value))
-  }
-
-  /** Resolves when so many values were handed out and all that `peer` knows of is done: an acknowledgement may outlive who gave it. */
-  async over(world: Pick<SimulatedWorld, 'until'>, peer: Peer, count: number): Promise<void> {
-    const values = () => new Set(this.handed.map(({ value }) => value)).size
-    const over = async () => values() === count && (await this.status(peer)).lag === 0
-    await world.until(over, { withinMs: 120_000, what: `${count} values are handed out and done` })
-  }
-
-  /** Values that were handed out more than once. */
-  get repeated(): number[] {
-    const counts = Map.groupBy(this.handed, ({ value }) => value)
-    return [...counts].filter(([, each]) => each.length > 1).map(([value]) => value)
-  }
-}
-
 const sorted = (values: Iterable<number | undefined>) => [...values].sort((x = -1, y = -1) => x - y)
-const numbers = (count: number, from = 0, key?: (value: number) => string) =>
-  Array.from({ length: count }, (_, i) => ({ value: from + i, ...(key && { key: key(from + i) }) }))
 
 test('members share the records of a topic alike, and each record is handed out once', () =>
   simulate({ peers: 3 }, async (world) => {

@@ -25,8 +25,11 @@ test('every notice comes back as it was', () => {
     beat,
     { ...beat, heard: { [peer]: 4 }, voters },
     work,
+    { ...work, era: [8, peer] },
     { type: 'open' as const, ...opening },
+    { type: 'seek' as const, start: opening.start, time: 8 },
     sum,
+    { ...sum, sought: { start: { since: 0, skip: {} }, time: 8, by: peer } },
   ])
     assert.equal(decodeNotice(encodeNotice(notice as Notice)), notice)
 })
@@ -56,7 +59,10 @@ test('what no member tells is not taken', () => {
     { ...work, acks: [[0, 'feed', 0, 4]] },
     { ...work, acks: [[0, feed, 0, Number.MAX_SAFE_INTEGER + 1]] },
     { ...work, attempts: Array.from({ length: 1_001 }, () => [0, feed, 0, 1]) },
+    { ...work, era: [8] },
     { type: 'open', ...opening, settings: { ...settings, type: 'anycast' } },
+    { type: 'seek', start: { since: -1, skip: {} }, time: 8 },
+    { type: 'seek', start: opening.start },
     { type: 'sum', opened: opening, terms: [], progress: { feeds: {}, attempts: [] } },
   ]
   for (const one of wrong) assert.is(decodeNotice(text(one)), undefined, JSON.stringify(one))
@@ -83,7 +89,7 @@ test('options have defaults, and each wrong one is named with what it takes', ()
     [{ leaseMs: 10 }, 'option `leaseMs` is 10: it takes milliseconds from 1000'],
     [{ maxReceives: 0 }, 'option `maxReceives` is 0: it takes a whole number from 1'],
     [{ quorum: 'yes' }, 'option `quorum` is "yes": it takes true or false'],
-    [{ from: 'yesterday' }, "option `from` is \"yesterday\": it takes 'earliest' or 'latest'"],
+    [{ from: 'yesterday' }, "option `from` is \"yesterday\": it takes 'earliest', 'latest' or a Date"],
     [{ deadLetter: 'orders' }, 'option `deadLetter` is the topic itself'],
     [{ leaseMillis: 5 }, 'option `leaseMillis` is not known: there are type, leaseMs'],
   ] as const) {

@@ -10,7 +10,8 @@ import { suite } from '../helper/suite.ts'
 const test = suite('group')
 
 const feed = 'f'.repeat(32) as FeedId
-const delivery: Delivery = { slot: 3, feed, index: 0, from: 0, offset: 0, lane: 'a', attempt: 1, term: 1 }
+const place = { slot: 3, feed, index: 0, from: 0, offset: 0, lane: 'a', seq: 1, time: 0 }
+const delivery: Delivery = { ...place, attempt: 1, term: 1, round: 0 }
 
 function begin() {
   const progress = new Progress()
