@@ -47,6 +47,7 @@ export interface Delivery extends Entry {
 }
 
 interface Waiting extends Entry {
+  from: number
   state: 'waiting' | 'taken' | 'out'
   attempt: number
   term: number
@@ -172,8 +173,11 @@ export class Backlog {
     this.#round++
     this.#newest = -1
     for (const waiting of [...this.#records.values()]) {
-      if (waiting.state === 'out') waiting.isPassed = !isWanted(waiting)
-      else this.done(waiting.feed, waiting.index)
+      if (waiting.state === 'out') {
+        waiting.isPassed = !isWanted(waiting)
+        // Where the record before it ends was said of what was done then.
+        waiting.from = waiting.index
+      } else this.done(waiting.feed, waiting.index)
     }
   }
 

@@ -144,6 +144,23 @@ test('what the group was moved past does not come again, and a delivery of befor
   assert.equal([backlog.isOut(before), backlog.isOut(again)], [false, true])
 })
 
+test('what comes back after the group was moved is acknowledged alone, whatever lay before it then', () => {
+  const backlog = new Backlog()
+  backlog.add({ ...entry(5), from: 0 })
+  const [held] = take(backlog) as [Delivery]
+  backlog.handOut(held, 100)
+  backlog.renew(() => true)
+  backlog.giveBack(held)
+  for (const index of [3, 5]) backlog.add({ ...entry(index), from: 0 })
+  assert.equal(
+    take(backlog).map(({ index, from }) => [index, from]),
+    [
+      [5, 5],
+      [3, 0],
+    ],
+  )
+})
+
 test('what a consumer has when the group is moved is its, and done when it says so; nothing else is', async ({
   use,
 }) => {
