@@ -253,7 +253,8 @@ export interface Group<T> {
   /**
    * Moves the whole group: what was published from there on is handed out again, whoever had it, and what was published before is not. Records that
    * consumers have stay theirs, and count as done when they acknowledge them. Of several seeks the latest counts, whichever members made them.
-   * Resolves as an acknowledgement does. Rejects with `InvalidOption`, `GroupConflict`, `PeerClosed`.
+   * Of those one member is asked for at once, the last. Resolves when it is on disk here and, where another peer is linked, there: also with a
+   * `quorum` it needs no majority. Rejects with `InvalidOption`, `GroupConflict`, `PeerClosed`.
    */
   seek(to: GroupPosition): Promise<void>
   /** What happens from now on, until the iteration is ended. */

@@ -69,6 +69,8 @@ export class Member {
   readonly #exchange: Exchange
   readonly #carried: TopicName[] = []
   #openedAt = 0
+  /** The time of the last seek that was asked for here. */
+  #soughtAt = 0
   #opening: Promise<void> | undefined
   #reader: Reader | undefined
   #desk: Desk | undefined
@@ -185,7 +187,7 @@ export class Member {
     return lag
   }
 
-  /** Moves the group for all members. Resolves as an acknowledgement does. Rejects as `open`, with `InvalidOption`, and as writing does. */
+  /** Moves the group for all members. Resolves as `Board.tell`. Rejects as `open`, with `InvalidOption`, and as writing does. */
   async seek(position: GroupPosition): Promise<void> {
     const { topics, clock, me } = this.#parts
     const to = checkPosition(position)
@@ -194,10 +196,12 @@ export class Member {
     await this.open()
     const log = this.#log
     if (log === undefined) throw this.#failure ?? new GrapevineError('PeerClosed', 'the peer is closed', {})
+    // Those that are asked for at one time here count in that order.
+    const time = Math.max(clock.now(), 1 + Math.max(this.#soughtAt, this.#ledger.sought?.time ?? 0))
+    this.#soughtAt = time
     const start = await startAt(to, (cursor) => latest(log, cursor))
-    const seek = { start, time: Math.max(clock.now(), (this.#ledger.sought?.time ?? 0) + 1) }
-    await this.#board.tell({ type: 'seek', ...seek })
-    this.#onSeek({ ...seek, by: me })
+    await this.#board.tell({ type: 'seek', start, time })
+    this.#onSeek({ start, time, by: me })
   }
 
   /** As of `Exchange`, from any live member. */

@@ -205,6 +205,25 @@ test('what a consumer has when the group is moved is its, and done when it says 
   assert.is((await group.status()).lag, 0)
 })
 
+test('of seeks that one member is asked for at once the last counts', async ({ use }) => {
+  const { peer, pass, clock } = await place()
+  const a = peer(1)
+  use(a.groups)
+  const group = a.group({ type: 'failover' })
+  for (let i = 0; i < 5; i++) await a.publish(i)
+  await pass(1_000)
+  const later = new Date(clock.now() + 60_000)
+  const lagAfter = async (...to: GroupPosition[]) => {
+    const seeking = Promise.all(to.map((position) => group.seek(position)))
+    await pass(1_000)
+    await seeking
+    return (await group.status()).lag
+  }
+  assert.is(await lagAfter(later, 'earliest'), 5)
+  assert.is(await lagAfter('earliest', later), 0)
+  assert.is(await lagAfter(later, 'earliest', later, 'earliest'), 5)
+})
+
 test('where a group may be moved to is checked', async ({ use }) => {
   const { peer } = await place()
   const a = peer(1)
