@@ -73,6 +73,8 @@ export class Desk implements Settler {
   readonly #takers = new Map<Taker, number>()
   /** Who has which record, by its id. */
   readonly #given = new Map<string, { taker: Taker; delivery: Delivery }>()
+  /** Until what each was given last has reached it. */
+  readonly #giving = new WeakMap<Taker, Promise<void>>()
   /** The batch last opened: those that are handed out are mostly neighbours, and opening may mean decompressing. */
   #opened: { batch: Batch; records: RecordBatch } | undefined
   #timer: { at: number; timer: Timer } | undefined
@@ -125,7 +127,7 @@ export class Desk implements Settler {
         if (taken.length === 0) continue
         for (const delivery of taken) this.#given.set(idOf(delivery), { taker, delivery })
         this.#takers.set(taker, has + taken.length)
-        void this.#give(taker, taken)
+        this.#giving.set(taker, this.#give(taker, taken, this.#giving.get(taker)))
       }
       this.#options.onServed()
     })
@@ -208,7 +210,8 @@ export class Desk implements Settler {
     await this.#bury(loaded, 'undecodable', loaded.delivery.attempt)
   }
 
-  async #give(taker: Taker, taken: readonly Delivery[]): Promise<void> {
+  /** `before`: until then it waits for what was taken for it earlier, so that it gets all in that order. */
+  async #give(taker: Taker, taken: readonly Delivery[], before: Promise<void> | undefined): Promise<void> {
     const loaded: Loaded[] = []
     for (const delivery of taken) {
       const one = await this.#load(delivery).catch(() => undefined)
@@ -221,13 +224,14 @@ export class Desk implements Settler {
       else if (delivery.attempt > this.#options.maxReceives) void this.#bury(one, 'max-receives', delivery.attempt - 1)
       else loaded.push(one)
     }
-    if (loaded.length === 0) return
+    if (loaded.length === 0) return before
     const deliveries = loaded.map(({ delivery }) => delivery)
     const isTold = await this.#options.work.handedOut(deliveries).catch(() => false)
     if (!isTold) {
       for (const { delivery } of loaded) this.#goBack(delivery, limits.groupRetryMs)
-      return
+      return before
     }
+    await before
     for (const one of loaded) {
       if (!this.#takers.has(taker)) this.#goBack(one.delivery)
       else if (this.#isGiven(one.delivery)) taker.push(one, this.#options.clock.now())

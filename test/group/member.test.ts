@@ -125,6 +125,34 @@ test('a consumer that does not ask for what waits for it keeps nobody waiting', 
   assert.ok((await next).value.value >= 100, 'it takes part again when it asks')
 })
 
+test('each consumer gets what it gets in the order of the log, however long the disk takes for some of it', async ({
+  use,
+}) => {
+  const { peer, pass, log } = await place()
+  const a = peer(1)
+  use(a.groups)
+  const jobsLog = await log(jobs)
+  const at = jobsLog.at.bind(jobsLog)
+  const slow = Promise.withResolvers<void>()
+  let looked = 0
+  jobsLog.at = async (offset) => {
+    const found = await at(offset)
+    // It was read once before, to see what it is.
+    if (offset === 1 && found !== undefined && ++looked === 2) await slow.promise
+    return found
+  }
+  const got = worker(a.group({ type: 'failover' }).consume({ concurrency: 4 }))
+  await pass(5_000)
+  for (let i = 0; i < 4; i++) {
+    await a.publish(i)
+    await pass(250)
+  }
+  assert.equal(got, [0])
+  slow.resolve()
+  await pass(250)
+  assert.equal(got, [0, 1, 2, 3])
+})
+
 test('a backlog larger than is kept in memory is worked off', async ({ use }) => {
   const { peer, pass, log } = await place()
   const a = peer(1)
