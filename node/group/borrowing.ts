@@ -28,6 +28,8 @@ export interface BorrowingOptions {
   /** Whether this member holds the slot under this term. */
   holds(peer: PeerId, slot: number, term: number): boolean
   bury(dead: Loaded, reason: DeadReason, attempts: number): Promise<void>
+  /** Who borrowed something has room for more. */
+  onSettled(): void
 }
 
 export class Borrowing implements Settler {
@@ -89,9 +91,16 @@ export class Borrowing implements Settler {
     for (const [feed, index, , , ms] of extensions) this.#keepOff(`${feed}/${index}`, this.#options.clock.now() + ms)
   }
 
+  /** Whether it is with whoever borrowed it here. */
+  has(delivery: Delivery): boolean {
+    const has = this.#has.get(delivery)
+    return has !== undefined && has.until > this.#options.clock.now()
+  }
+
   async ack(delivery: Delivery, isSettled: boolean): Promise<void> {
     this.#refuseLost(delivery, isSettled)
     this.#has.delete(delivery)
+    this.#options.onSettled()
     if (!(await this.#options.work.acknowledged(delivery))) throw this.#lost(delivery, 'unheard')
   }
 
@@ -159,6 +168,7 @@ export class Borrowing implements Settler {
     const has = this.#has.get(delivery)
     this.#has.delete(delivery)
     if (has !== undefined) void this.#tell(has.from, { nacks: [returned(delivery, ms)], extensions: [] })
+    this.#options.onSettled()
   }
 
   async #tell(to: PeerId, what: { nacks: Return[]; extensions: Return[] }): Promise<void> {

@@ -5,6 +5,7 @@ import type { Codec } from '../topic/codec.ts'
 import { DeliveredMessage } from '../topic/message.ts'
 import type { ConsumeOptions, QueueRecord, Settling } from '../types.ts'
 import type { Delivery } from './backlog.ts'
+import { Borrower } from './borrower.ts'
 import type { Desk, Loaded, Settler } from './desk.ts'
 import type { Member } from './member.ts'
 import type { Seat } from './seats.ts'
@@ -12,11 +13,12 @@ import type { Seat } from './seats.ts'
 type Result<T> = IteratorResult<QueueRecord<T>, undefined>
 
 export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator<QueueRecord<T>>, Seat {
-  readonly concurrency: number
+  readonly #most: number
   readonly #member: Member
   readonly #codec: Codec
   readonly #signal: AbortSignal | undefined
   readonly #waiters: PromiseWithResolvers<Result<T>>[] = []
+  readonly #borrower: Borrower
   #ready: Loaded[] = []
   #desk: Desk | undefined
   #ended = false
@@ -31,10 +33,15 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
       const sentence = `concurrency is ${String(concurrency)}: it is a whole number from 1 to ${limits.groupConcurrencyMax}`
       throw new GrapevineError('InvalidOption', sentence, { option: 'concurrency' })
     }
-    this.concurrency = concurrency
+    this.#most = concurrency
     this.#member = member
     this.#codec = codec
     this.#signal = signal
+    this.#borrower = new Borrower(member, () => {
+      this.#serve()
+      this.#desk?.serve()
+      this.onOffer()
+    })
     signal?.addEventListener('abort', this.#onAbort)
     if (signal?.aborted) this.end()
     else void this.#join()
@@ -44,13 +51,29 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
     return this
   }
 
+  /** What it may have of our own slots: what it borrowed takes a place too. */
+  get concurrency(): number {
+    return this.#most - this.#borrower.size
+  }
+
   next(): Promise<Result<T>> {
     const waiter = Promise.withResolvers<Result<T>>()
     this.#waiters.push(waiter)
     this.#unaskedSince = undefined
     this.#member.wake(this)
     this.#serve()
+    this.onOffer()
     return waiter.promise
+  }
+
+  /** Whoever waits for a record of a queue may have it from a member that has more than it hands out. */
+  onOffer(): void {
+    // Once it shows whether our own slots have something.
+    queueMicrotask(() => {
+      const free = this.concurrency - (this.#desk?.givenTo(this) ?? this.#most)
+      // What nobody waits for yet is better off with those who do.
+      this.#borrower.ask(Math.min(free, this.#waiters.length))
+    })
   }
 
   async return(): Promise<Result<T>> {
@@ -88,6 +111,7 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
     this.#ended = true
     this.#signal?.removeEventListener('abort', this.#onAbort)
     this.#desk?.leave(this, this.takeBack())
+    this.#borrower.end()
     this.#member.leave(this)
     this.#serve()
   }
@@ -123,6 +147,12 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
       const value = decode(this.#codec, loaded)
       if (value === undefined) void desk.refuse(loaded)
       else if (desk.handOut(loaded.delivery)) return new HandedOut<T>(desk, loaded, this.#codec, value.value as T)
+    }
+    const settler = this.#member.borrowed
+    for (let loaded = this.#borrower.next(); loaded && settler; loaded = this.#borrower.next()) {
+      const value = decode(this.#codec, loaded)
+      if (value === undefined) void settler.refuse(loaded)
+      else return new HandedOut<T>(settler, loaded, this.#codec, value.value as T)
     }
     return undefined
   }

@@ -7,7 +7,7 @@ import type { Clock, Random, Timer } from '../ports.ts'
 import type { FeedId, PeerId } from '../types.ts'
 import type { Backlog } from './backlog.ts'
 import { Borrowing, type BorrowingOptions } from './borrowing.ts'
-import type { Loaded, Settler } from './desk.ts'
+import type { Loaded } from './desk.ts'
 import { Lending, type LendingOptions } from './lending.ts'
 import type { Notice } from './notice.ts'
 
@@ -48,10 +48,14 @@ export class Exchange {
     this.#options = options
   }
 
-  begin(parts: Omit<LendingOptions & BorrowingOptions, 'me' | 'clock' | 'tell'>): void {
-    const { me, clock, tell } = this.#options
+  begin(parts: Omit<LendingOptions & BorrowingOptions, 'me' | 'clock' | 'tell' | 'onSettled'>): void {
+    const { me, clock, tell, onOffer } = this.#options
+    const onSettled = () => {
+      parts.desk.serve()
+      onOffer()
+    }
     this.#lending = new Lending({ ...parts, tell })
-    this.#borrowing = new Borrowing({ ...parts, me, clock, tell })
+    this.#borrowing = new Borrowing({ ...parts, me, clock, tell, onSettled })
   }
 
   /** What our next beat says. */
@@ -124,7 +128,7 @@ export class Exchange {
     return this.#borrowing?.ask(peer, max)
   }
 
-  get borrowed(): Settler | undefined {
+  get borrowed(): Borrowing | undefined {
     return this.#borrowing
   }
 

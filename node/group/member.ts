@@ -16,8 +16,9 @@ import type { Topics } from '../topic/topics.ts'
 import type { GroupEvent, GroupPosition, GroupStatus, PeerId, TopicName } from '../types.ts'
 import { Backlog } from './backlog.ts'
 import { Board } from './board.ts'
+import type { Borrowing } from './borrowing.ts'
 import { bury } from './bury.ts'
-import { Desk, type DeskOptions, type Loaded, type Settler } from './desk.ts'
+import { Desk, type DeskOptions, type Loaded } from './desk.ts'
 import { Duplicates } from './duplicates.ts'
 import { type Counts, Exchange } from './exchange.ts'
 import { Ledger, type Opened, type Sought } from './ledger.ts'
@@ -204,12 +205,13 @@ export class Member {
     this.#onSeek({ start, time, by: me })
   }
 
-  /** As of `Exchange`, from any live member. */
+  /** As of `Exchange`, from any live member; of a plain group none. */
   borrow(max: number): Promise<Loaded[]> | undefined {
+    if (this.options.sort === undefined) return undefined
     return this.#exchange.borrow(max, this.#roster.active(this.#parts.clock.now()))
   }
 
-  get borrowed(): Settler | undefined {
+  get borrowed(): Borrowing | undefined {
     return this.#exchange.borrowed
   }
 

@@ -402,6 +402,49 @@ test(
   slow,
 )
 
+test(
+  'a consumer borrows what others cannot work off, no more than it may have at once, and returns what it has not looked at',
+  () =>
+    simulate({ peers: 3, seed: 3 }, async (world) => {
+      const [a, b, c] = world.peers
+      const open = (peer: typeof a) => peer.queue<number>('jobs', { visibilityMs: 300_000 })
+      const consume = (peer: typeof a, concurrency: number, settle: (record: QueueRecord<number>) => unknown) => {
+        const had: QueueRecord<number>[] = []
+        const stop = new AbortController()
+        void (async () => {
+          for await (const record of open(peer).consume({ concurrency, signal: stop.signal })) {
+            had.push(record)
+            await settle(record)
+          }
+        })()
+        return { had, stop: () => stop.abort() }
+      }
+      const busy = consume(b, 1, () => {})
+      for (let i = 0; i < 40; i++) await open(a).send(i)
+      await world.until(() => busy.had.length === 1)
+      const other = consume(c, 4, () => {})
+      await world.until(() => other.had.length === 4)
+      await world.sleep(5_000)
+      assert.equal([busy.had.length, other.had.length], [1, 4])
+      for (const record of other.had.slice(0, 3)) await record.ack()
+      await world.until(() => other.had.length === 7)
+      const first = consume(c, 1, () => new Promise(() => {}))
+      await world.until(() => first.had.length === 1)
+      const hanging = consume(a, 5, () => new Promise(() => {}))
+      await world.until(() => hanging.had.length === 1)
+      await world.sleep(2_000)
+      for (const { stop } of [hanging, busy, other]) stop()
+      for (const record of [busy, first, hanging].flatMap(({ had }) => had).concat(other.had.slice(3)))
+        await record.ack()
+      const rest = consume(a, 8, (record) => record.ack())
+      await world.until(() => rest.had.length >= 30)
+      await world.sleep(2_000)
+      const all = [busy, other, first, hanging, rest].flatMap(({ had }) => valuesOf(had))
+      assert.equal([all.length, new Set(all).size], [40, 40])
+    }),
+  slow,
+)
+
 test('consume hands out as receive does', () =>
   simulate({ peers: 1 }, async (world) => {
     const [a] = world.peers
