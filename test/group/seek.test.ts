@@ -324,6 +324,38 @@ test('who takes over after a seek goes on from there, and so does who comes back
     assert.is(shift.handed.length, all + 20)
   }))
 
+test('who sleeps through a seek, and through the takeover of its slots, changes nothing that was done since', () =>
+  simulate({ peers: 4, seed: 8 }, async (world) => {
+    const shift = new Shift(world)
+    const [a, b, c, d] = world.peers
+    const woken = Promise.withResolvers<void>()
+    shift.begin(b, async (record) => {
+      if (record.value >= 40) await woken.promise
+      await record.ack()
+    })
+    shift.begin(c)
+    await topicOf(a).publishMany(numbers(40))
+    await shift.over(world, a, 40)
+    await topicOf(a).publishMany(numbers(40, 40))
+    await world.until(() => shift.of(b).some((value) => value >= 40))
+    await b.pause()
+    await world.sleep(500)
+    await shift.group(d).seek('earliest')
+    const sought = shift.handed.length
+    await world.until(async () => (await shift.status(d)).lag === 0)
+    await b.resume()
+    woken.resolve()
+    await world.sleep(15_000)
+    assert.equal(sorted(shift.handed.slice(sought).map(({ value }) => value)), upTo(80))
+    for (const one of world.peers) assert.is((await shift.status(one)).lag, 0)
+    await topicOf(a).publishMany(numbers(20, 80))
+    await shift.over(world, a, 100)
+    assert.ok(
+      shift.of(b).some((value) => value >= 80),
+      'and takes part again',
+    )
+  }))
+
 test('a seek lasts when all members were gone, and what was done after it', () =>
   simulate({ peers: 3, seed: 5 }, async (world) => {
     const shift = new Shift(world)
