@@ -50,9 +50,9 @@ export const queueMutants: Mutant[] = [
   {
     name: 'skip-who-waits-for-its-time',
     file: 'node/group/backlog.ts',
-    find: '      if (at === 0) this.#setReady(waiting, entry.offset < this.#newest)\n    } else lane.push(waiting)',
+    find: '      if (at === 0) this.#setReady(waiting, entry.offset < this.#newest)\n    } else insert(lane, waiting)',
     replace:
-      '      if (at === 0) this.#setReady(waiting, entry.offset < this.#newest)\n    } else if (lane[0]?.delayed) lane.unshift(waiting), at === 0 && this.#setReady(waiting)\n    else lane.push(waiting)',
+      '      if (at === 0) this.#setReady(waiting, entry.offset < this.#newest)\n    } else if (lane[0]?.delayed) lane.unshift(waiting), at === 0 && this.#setReady(waiting)\n    else insert(lane, waiting)',
     breaks: 'G7',
     workload: 'fifo',
     why: 'what follows a delayed record in its message group overtakes it',
