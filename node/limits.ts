@@ -298,6 +298,8 @@ export const limits = {
   groupErasAheadMax: 4,
   /** Records in one notice of work. More goes into the next. */
   groupWorkMax: 1_000,
+  /** How long work is collected at most while earlier work is on its way. */
+  groupCollectMs: 10,
   /** Feeds in one notice that sums up. More goes into the next. */
   groupSumFeeds: 1_000,
   /** How long what is acknowledged or handed out waits for another peer to have that on disk, where one is linked. */

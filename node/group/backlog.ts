@@ -24,7 +24,8 @@ export interface Entry {
   readonly from: number
   /** In the arrival log. */
   readonly offset: number
-  readonly lane: string
+  /** Default a lane of its own. */
+  readonly lane: string | undefined
   /** Number of its batch, and when it was published: what says whether it is wanted. */
   readonly seq: number
   readonly time: number
@@ -46,12 +47,12 @@ export interface Delivery extends Entry {
   readonly round: number
 }
 
-interface Waiting extends Entry {
-  from: number
+interface Waiting {
+  entry: Entry
+  readonly lane: Lane
   state: 'waiting' | 'taken' | 'out'
-  attempt: number
-  term: number
-  round: number
+  /** Under which it is taken or out. */
+  delivery: Delivery | undefined
   /** It is out, and not to come again: the group was moved past it. */
   isPassed: boolean
   /** Nobody has had it, and its time has not come. */
@@ -60,10 +61,18 @@ interface Waiting extends Entry {
   at: number
 }
 
+interface Lane {
+  readonly key: string | undefined
+  /** In the order of the log. */
+  readonly records: Waiting[]
+}
+
 export class Backlog {
-  readonly #records = new Map<string, Waiting>()
-  readonly #lanes = new Map<string, Waiting[]>()
-  readonly #ready = new Ready()
+  readonly #records = new Map<FeedId, Map<number, Waiting>>()
+  #count = 0
+  /** Those with a key. */
+  readonly #lanes = new Map<string, Lane>()
+  readonly #ready = new Ready<Lane>()
   #newest = -1
   /** Records with a time: refused for a while, or out. */
   readonly #timed = new Set<Waiting>()
@@ -74,7 +83,7 @@ export class Backlog {
 
   /** Records whose time has come. */
   get size(): number {
-    return this.#records.size - this.#delayed
+    return this.#count - this.#delayed
   }
 
   /** Lanes that wait to be handed out. */
@@ -92,7 +101,12 @@ export class Backlog {
   }
 
   has(feed: FeedId, index: number): boolean {
-    return this.#records.has(`${feed}/${index}`)
+    return this.#get(feed, index) !== undefined
+  }
+
+  /** Under which the record is taken or out. */
+  deliveryOf(feed: FeedId, index: number): Delivery | undefined {
+    return this.#get(feed, index)?.delivery
   }
 
   /** Whether an application has records of the slot. What only waits for it to ask goes with the slot. */
@@ -105,22 +119,24 @@ export class Backlog {
   }
 
   add(entry: Entry): void {
-    const id = idOf(entry)
-    if (this.#records.has(id)) return
-    const { notBefore: at = 0 } = entry
-    const fresh = { attempt: 0, term: 0, round: 0, isPassed: false } as const
-    const waiting: Waiting = { ...entry, ...fresh, state: 'waiting', delayed: at > 0, at }
-    this.#records.set(id, waiting)
+    const { feed, index, offset, notBefore: at = 0 } = entry
+    if (this.has(feed, index)) return
+    const known = entry.lane === undefined ? undefined : this.#lanes.get(entry.lane)
+    const lane = known ?? { key: entry.lane, records: [] }
+    const fresh = { state: 'waiting', delivery: undefined, isPassed: false } as const
+    const waiting: Waiting = { entry, lane, ...fresh, delayed: at > 0, at }
+    this.#put(waiting)
     if (at > 0) {
       this.#delayed++
       this.#timed.add(waiting)
     }
-    const lane = this.#lanes.get(entry.lane)
-    if (lane === undefined) {
-      this.#lanes.set(entry.lane, [waiting])
-      if (at === 0) this.#setReady(waiting, entry.offset < this.#newest)
-    } else insert(lane, waiting)
-    this.#newest = Math.max(this.#newest, entry.offset)
+    if (known !== undefined) insert(lane.records, waiting)
+    else {
+      lane.records.push(waiting)
+      if (lane.key !== undefined) this.#lanes.set(lane.key, lane)
+      if (at === 0) this.#setReady(waiting, offset < this.#newest)
+    }
+    this.#newest = Math.max(this.#newest, offset)
   }
 
   /** The next records to hand out, at most `most`; `termOf` says under which term a slot may be delivered, `attempts` how often a record was. */
@@ -130,18 +146,18 @@ export class Backlog {
     attempts: (feed: FeedId, index: number) => number,
   ): Delivery[] {
     const taken: Delivery[] = []
-    if (most < 1) return taken
+    if (most < 1 || this.#ready.size === 0) return taken
     for (const lane of this.#ready.inOrder()) {
-      const [oldest] = this.#lanes.get(lane) ?? []
-      const term = oldest && termOf(oldest.slot)
+      const [oldest] = lane.records
+      const term = oldest && termOf(oldest.entry.slot)
       // A slot that is being handed over: its records go with it.
       if (oldest === undefined || term === undefined) continue
       this.#ready.take(lane)
+      const { entry } = oldest
+      const delivery = { ...entry, attempt: attempts(entry.feed, entry.index) + 1, term, round: this.#round }
       oldest.state = 'taken'
-      oldest.attempt = attempts(oldest.feed, oldest.index) + 1
-      oldest.term = term
-      oldest.round = this.#round
-      taken.push({ ...oldest })
+      oldest.delivery = delivery
+      taken.push(delivery)
       if (taken.length >= most) break
     }
     return taken
@@ -151,9 +167,10 @@ export class Backlog {
   handOut(delivery: Delivery, until: number): boolean {
     const waiting = this.#find(delivery, 'taken')
     if (waiting === undefined) return false
+    const { slot } = waiting.entry
     waiting.state = 'out'
     waiting.at = until
-    this.#busy.set(waiting.slot, (this.#busy.get(waiting.slot) ?? 0) + 1)
+    this.#busy.set(slot, (this.#busy.get(slot) ?? 0) + 1)
     this.#out++
     this.#timed.add(waiting)
     return true
@@ -172,12 +189,13 @@ export class Backlog {
   renew(isWanted: (entry: Entry) => boolean): void {
     this.#round++
     this.#newest = -1
-    for (const waiting of [...this.#records.values()]) {
+    for (const waiting of this.#all()) {
+      const { entry } = waiting
       if (waiting.state === 'out') {
-        waiting.isPassed = !isWanted(waiting)
+        waiting.isPassed = !isWanted(entry)
         // Where the record before it ends was said of what was done then.
-        waiting.from = waiting.index
-      } else this.done(waiting.feed, waiting.index)
+        waiting.entry = { ...entry, from: entry.index }
+      } else this.done(entry.feed, entry.index)
     }
   }
 
@@ -198,23 +216,23 @@ export class Backlog {
 
   /** The record is done, here or elsewhere. */
   done(feed: FeedId, index: number): void {
-    const waiting = this.#records.get(`${feed}/${index}`)
+    const waiting = this.#get(feed, index)
     if (waiting === undefined) return
     this.#remove(waiting)
-    const lane = this.#lanes.get(waiting.lane)
-    if (lane === undefined) return
-    const at = lane.indexOf(waiting)
-    lane.splice(at, 1)
-    if (lane.length === 0) this.#forget(waiting.lane)
-    if (lane[0] === undefined || at > 0) return
-    this.#ready.delete(waiting.lane)
-    if (lane[0].state === 'waiting' && lane[0].at === 0) this.#setReady(lane[0])
+    const { lane } = waiting
+    const at = lane.records.indexOf(waiting)
+    lane.records.splice(at, 1)
+    const [oldest] = lane.records
+    if (oldest === undefined) this.#forget(lane)
+    if (oldest === undefined || at > 0) return
+    this.#ready.delete(lane)
+    if (oldest.state === 'waiting' && oldest.at === 0) this.#setReady(oldest)
   }
 
   /** The slot is not ours any more. */
   drop(slot: number): void {
-    for (const waiting of [...this.#records.values()]) {
-      if (waiting.slot !== slot) continue
+    for (const waiting of this.#all()) {
+      if (waiting.entry.slot !== slot) continue
       this.#remove(waiting)
       this.#forget(waiting.lane)
     }
@@ -225,7 +243,7 @@ export class Backlog {
     const expired: Delivery[] = []
     for (const waiting of this.#timed) {
       if (waiting.at > now) continue
-      if (waiting.state === 'out') expired.push({ ...waiting })
+      if (waiting.state === 'out' && waiting.delivery !== undefined) expired.push(waiting.delivery)
       this.#wait(waiting, 0)
     }
     return expired
@@ -238,45 +256,69 @@ export class Backlog {
     return next
   }
 
+  #get(feed: FeedId, index: number): Waiting | undefined {
+    return this.#records.get(feed)?.get(index)
+  }
+
+  #put(waiting: Waiting): void {
+    const { feed, index } = waiting.entry
+    const known = this.#records.get(feed)
+    if (known === undefined) this.#records.set(feed, new Map([[index, waiting]]))
+    else known.set(index, waiting)
+    this.#count++
+  }
+
+  /** As they are now, whatever happens to them meanwhile. */
+  #all(): Waiting[] {
+    return [...this.#records.values()].flatMap((known) => [...known.values()])
+  }
+
   #find({ feed, index, attempt, term, round }: Delivery, state: Waiting['state']): Waiting | undefined {
-    const waiting = this.#records.get(`${feed}/${index}`)
-    const same = waiting?.attempt === attempt && waiting.term === term && waiting.round === round
-    return same && waiting.state === state ? waiting : undefined
+    const waiting = this.#get(feed, index)
+    const own = waiting?.delivery
+    const same = own?.attempt === attempt && own.term === term && own.round === round
+    return same && waiting?.state === state ? waiting : undefined
   }
 
   #wait(waiting: Waiting, at: number): void {
+    const { entry, lane } = waiting
     if (waiting.isPassed) {
-      this.done(waiting.feed, waiting.index)
+      this.done(entry.feed, entry.index)
       return
     }
-    if (waiting.state === 'out') this.#free(waiting.slot)
+    if (waiting.state === 'out') this.#free(entry.slot)
     waiting.state = 'waiting'
+    waiting.delivery = undefined
     waiting.at = at
     if (waiting.delayed) this.#delayed--
     waiting.delayed = false
     if (at > 0) this.#timed.add(waiting)
     else this.#timed.delete(waiting)
-    const lane = this.#lanes.get(waiting.lane) ?? []
-    if (lane[0] !== waiting) return
+    const { records } = lane
+    if (records[0] !== waiting) return
     // What lies before it was read again while it was out.
-    if (lane[1] !== undefined && lane[1].offset < waiting.offset) insert(lane, lane.shift() as Waiting)
-    const [oldest] = lane
+    if (records[1] !== undefined && records[1].entry.offset < entry.offset) insert(records, records.shift() as Waiting)
+    const [oldest] = records
     if (oldest?.at === 0) this.#setReady(oldest)
   }
 
-  #setReady({ lane, priority = limits.queuePriority }: Entry, overdue = false): void {
+  #setReady({ lane, entry: { priority = limits.queuePriority } }: Waiting, overdue = false): void {
     this.#ready.add(lane, priority, overdue)
   }
 
   #remove(waiting: Waiting): void {
-    this.#records.delete(idOf(waiting))
+    const { feed, index, slot } = waiting.entry
+    const known = this.#records.get(feed)
+    known?.delete(index)
+    if (known?.size === 0) this.#records.delete(feed)
+    this.#count--
     this.#timed.delete(waiting)
     if (waiting.delayed) this.#delayed--
-    if (waiting.state === 'out') this.#free(waiting.slot)
+    if (waiting.state === 'out') this.#free(slot)
   }
 
-  #forget(lane: string): void {
-    this.#lanes.delete(lane)
+  #forget(lane: Lane): void {
+    if (lane.key !== undefined) this.#lanes.delete(lane.key)
     this.#ready.delete(lane)
   }
 
@@ -291,10 +333,6 @@ export class Backlog {
 /** In the order of the log, but behind the first: that may be on its way. */
 function insert(lane: Waiting[], waiting: Waiting): void {
   let at = lane.length
-  while (at > 1 && (lane[at - 1] as Waiting).offset > waiting.offset) at--
+  while (at > 1 && (lane[at - 1] as Waiting).entry.offset > waiting.entry.offset) at--
   lane.splice(at, 0, waiting)
-}
-
-function idOf({ feed, index }: Entry): string {
-  return `${feed}/${index}`
 }

@@ -139,7 +139,7 @@ export class Borrowing implements Settler {
     }
     const offset = (log.offsetOf(feed, seq) ?? 0) + at
     const time = batch.head.head.time + records.timeDelta(at)
-    const place = { slot, feed, index, from: start, offset, lane: '', seq, time }
+    const place = { slot, feed, index, from: start, offset, lane: undefined, seq, time }
     const delivery: Delivery = { ...place, attempt, term, round: 0 }
     this.#has.set(delivery, { from, until })
     return { delivery, head: batch.head, records, at }

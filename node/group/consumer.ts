@@ -97,7 +97,8 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
   }
 
   onGone(delivery: Delivery): void {
-    this.#ready = this.#ready.filter((loaded) => loaded.delivery !== delivery)
+    const at = this.#ready.findIndex((loaded) => loaded.delivery === delivery)
+    if (at >= 0) this.#ready.splice(at, 1)
   }
 
   fail(error: unknown): void {
@@ -184,10 +185,14 @@ export class Settlement implements Settling {
     this.#delivery = delivery
   }
 
-  async ack(): Promise<void> {
-    const told = this.#settler.ack(this.#delivery, this.#settled)
-    this.#settled = true
-    await told
+  ack(): Promise<void> {
+    try {
+      const told = this.#settler.ack(this.#delivery, this.#settled)
+      this.#settled = true
+      return told
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   async nack({ delayMs = 0 }: { delayMs?: number } = {}): Promise<void> {

@@ -71,14 +71,15 @@ export class Desk implements Settler {
   readonly #options: DeskOptions
   /** With how many records each has. */
   readonly #takers = new Map<Taker, number>()
-  /** Who has which record, by its id. */
-  readonly #given = new Map<string, { taker: Taker; delivery: Delivery }>()
+  /** Who has which record. */
+  readonly #given = new Map<Delivery, Taker>()
   /** Until what each was given last has reached it. */
   readonly #giving = new WeakMap<Taker, Promise<void>>()
-  /** The batch last opened: those that are handed out are mostly neighbours, and opening may mean decompressing. */
-  #opened: { batch: Batch; records: RecordBatch } | undefined
+  /** The batch last opened, and where it begins in the log: those that are handed out are mostly neighbours, and opening may mean decompressing. */
+  #opened: { batch: Batch; offset: number; records: RecordBatch } | undefined
   #timer: { at: number; timer: Timer } | undefined
   #serving = false
+  #refilling = false
   #closed = false
 
   constructor(options: DeskOptions) {
@@ -120,16 +121,7 @@ export class Desk implements Settler {
     this.#serving = true
     queueMicrotask(() => {
       this.#serving = false
-      const { backlog, termOf, progress } = this.#options
-      for (const [taker, has] of this.#takers) {
-        const attempts = (feed: FeedId, index: number) => progress.attempts(feed, index)
-        const taken = backlog.take(taker.concurrency - has, termOf, attempts)
-        if (taken.length === 0) continue
-        for (const delivery of taken) this.#given.set(idOf(delivery), { taker, delivery })
-        this.#takers.set(taker, has + taken.length)
-        this.#giving.set(taker, this.#give(taker, taken, this.#giving.get(taker)))
-      }
-      this.#options.onServed()
+      this.#serve()
     })
   }
 
@@ -179,7 +171,7 @@ export class Desk implements Settler {
   /** The slot went to somebody else. */
   drop(slot: number): void {
     this.#options.backlog.drop(slot)
-    for (const [id, { delivery }] of this.#given) if (delivery.slot === slot) this.#release(id)
+    for (const delivery of this.#given.keys()) if (delivery.slot === slot) this.#release(delivery)
     this.#onChange()
   }
 
@@ -187,20 +179,19 @@ export class Desk implements Settler {
   renew(isWanted: (entry: Entry) => boolean): void {
     const { backlog } = this.#options
     backlog.renew(isWanted)
-    for (const [id, { delivery }] of this.#given) if (!backlog.isOut(delivery)) this.#release(id)
+    for (const delivery of this.#given.keys()) if (!backlog.isOut(delivery)) this.#release(delivery)
     this.#onChange()
   }
 
   /** Somebody else has done it. True where a consumer here has it as well. */
   onDone(feed: FeedId, index: number): boolean {
-    const id = `${feed}/${index}`
     const { backlog, ackTermOf } = this.#options
     if (!backlog.has(feed, index)) return false
-    const delivery = this.#given.get(id)?.delivery
+    const delivery = backlog.deliveryOf(feed, index)
     // Where our lease ran out while we were paused, we have it no more, though we have not come to see that yet.
     const isOut = delivery !== undefined && backlog.isOut(delivery) && ackTermOf(delivery.slot) === delivery.term
     backlog.done(feed, index)
-    this.#release(id)
+    if (delivery !== undefined) this.#release(delivery)
     this.#onChange()
     return isOut
   }
@@ -210,11 +201,35 @@ export class Desk implements Settler {
     await this.#bury(loaded, 'undecodable', loaded.delivery.attempt)
   }
 
+  /** As `serve`, for those who just settled something: what they get instead is told along with that. */
+  #refill(): void {
+    if (this.#refilling) return
+    this.#refilling = true
+    this.#options.work.beforeNext(() => {
+      this.#refilling = false
+      this.#serve()
+    })
+  }
+
+  #serve(): void {
+    if (this.#closed) return
+    const { backlog, termOf, progress } = this.#options
+    const attempts = (feed: FeedId, index: number) => progress.attempts(feed, index)
+    for (const [taker, has] of this.#takers) {
+      const taken = backlog.take(taker.concurrency - has, termOf, attempts)
+      if (taken.length === 0) continue
+      for (const delivery of taken) this.#given.set(delivery, taker)
+      this.#takers.set(taker, has + taken.length)
+      this.#giving.set(taker, this.#give(taker, taken, this.#giving.get(taker)))
+    }
+    this.#options.onServed()
+  }
+
   /** `before`: until then it waits for what was taken for it earlier, so that it gets all in that order. */
   async #give(taker: Taker, taken: readonly Delivery[], before: Promise<void> | undefined): Promise<void> {
     const loaded: Loaded[] = []
     for (const delivery of taken) {
-      const one = await this.#load(delivery).catch(() => undefined)
+      const one = this.#inOpened(delivery) ?? (await this.#load(delivery).catch(() => undefined))
       const { slot, feed, index } = delivery
       if (!this.#isGiven(delivery)) continue
       // Heard of while it waited here.
@@ -250,13 +265,19 @@ export class Desk implements Settler {
   async #load(delivery: Delivery): Promise<Loaded | 'gone' | undefined> {
     const at = await this.#options.log.at(delivery.offset)
     if (at !== undefined && 'damaged' in at) return undefined
-    const head = at?.batch.head
-    const position = delivery.index - (head?.head.firstIndex ?? 0)
-    if (at === undefined || head?.feed !== delivery.feed || position < 0 || position >= head.head.count) return 'gone'
-    const { batch } = at
-    const records = this.#opened?.batch === batch ? this.#opened.records : recordsOf(batch)
-    this.#opened = records && { batch, records }
-    return records === undefined ? 'gone' : { delivery, head, records, at: position }
+    const records = at && recordsOf(at.batch)
+    this.#opened = records && { batch: at.batch, offset: at.offset, records }
+    return this.#inOpened(delivery) ?? 'gone'
+  }
+
+  /** Undefined where it is in another batch. */
+  #inOpened(delivery: Delivery): Loaded | undefined {
+    if (this.#opened === undefined) return undefined
+    const { batch, offset, records } = this.#opened
+    const { feed, head } = batch.head
+    const at = delivery.offset - offset
+    const isHere = at >= 0 && at < records.count && delivery.feed === feed && delivery.index === head.firstIndex + at
+    return isHere ? { delivery, head: batch.head, records, at } : undefined
   }
 
   async #bury(loaded: Loaded, reason: DeadReason, attempts: number): Promise<void> {
@@ -270,13 +291,15 @@ export class Desk implements Settler {
     }
   }
 
-  async #finish(delivery: Delivery): Promise<void> {
+  #finish(delivery: Delivery): Promise<void> {
     const { backlog, work } = this.#options
     backlog.done(delivery.feed, delivery.index)
-    this.#release(idOf(delivery))
+    this.#release(delivery)
     const told = work.acknowledged(backlog.isOfBefore(delivery) ? { ...delivery, from: delivery.index } : delivery)
     this.#onChange()
-    if (!(await told)) throw this.#lost(delivery, 'unheard')
+    return told.then((isKnown) => {
+      if (!isKnown) throw this.#lost(delivery, 'unheard')
+    })
   }
 
   #refuseLost(delivery: Delivery, isSettled: boolean): void {
@@ -288,7 +311,7 @@ export class Desk implements Settler {
 
   #lost(delivery: Delivery, reason: keyof typeof lostBecause): GrapevineError<'LeaseLost'> {
     const { holderOf, group } = this.#options
-    const record = idOf(delivery)
+    const record = `${delivery.feed}/${delivery.index}`
     const sentence = `record ${record} of group ${group} ${lostBecause[reason]}`
     return new GrapevineError('LeaseLost', sentence, { group, record, reason, holder: holderOf(delivery.slot) })
   }
@@ -296,20 +319,19 @@ export class Desk implements Settler {
   #goBack(delivery: Delivery, delayMs = 0): void {
     const at = delayMs > 0 ? this.#options.clock.now() + delayMs : 0
     if (!this.#options.backlog.giveBack(delivery, at)) return
-    this.#release(idOf(delivery))
+    this.#release(delivery)
     if (at > 0) this.#wakeAt(at)
     this.#onChange()
   }
 
   #isGiven(delivery: Delivery): boolean {
-    return this.#given.get(idOf(delivery))?.delivery === delivery
+    return this.#given.has(delivery)
   }
 
-  #release(id: string): void {
-    const given = this.#given.get(id)
-    if (given === undefined) return
-    const { taker, delivery } = given
-    this.#given.delete(id)
+  #release(delivery: Delivery): void {
+    const taker = this.#given.get(delivery)
+    if (taker === undefined) return
+    this.#given.delete(delivery)
     const has = this.#takers.get(taker)
     if (has === undefined) return
     this.#takers.set(taker, has - 1)
@@ -317,7 +339,7 @@ export class Desk implements Settler {
   }
 
   #onChange(): void {
-    this.serve()
+    this.#refill()
     this.#options.onRoom()
     if (this.#options.backlog.isIdle) this.#options.onIdle()
   }
@@ -332,7 +354,7 @@ export class Desk implements Settler {
   #onTime(): void {
     this.#timer = undefined
     const { backlog, clock } = this.#options
-    for (const delivery of backlog.expire(clock.now())) this.#release(idOf(delivery))
+    for (const delivery of backlog.expire(clock.now())) this.#release(delivery)
     const next = backlog.nextAt()
     if (next !== undefined) this.#wakeAt(next)
     this.#onChange()
@@ -348,7 +370,3 @@ export const lostBecause = {
     'was acknowledged, but no majority of the members has heard of that within a lease: it may be handed out again',
   taken: 'belongs to a slot that this member does not hold any more: whoever holds it hands the record out again',
 } as const
-
-function idOf({ feed, index }: Delivery): string {
-  return `${feed}/${index}`
-}

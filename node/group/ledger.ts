@@ -8,7 +8,7 @@
  */
 import { limits } from '../limits.ts'
 import type { FeedId, PeerId } from '../types.ts'
-import type { Era, Notice, Opening, Seek, Start } from './notice.ts'
+import type { Era, Notice, Opening, Seek, Start, WorkNotice } from './notice.ts'
 import { Progress, type ProgressState } from './progress.ts'
 import type { Roster } from './roster.ts'
 import { Twice } from './twice.ts'
@@ -81,14 +81,17 @@ export class Ledger {
     this.#merge(state, eraOf(sought))
   }
 
-  onWork({ attempts, acks, era }: Extract<Notice, { type: 'work' }>, by: PeerId): void {
+  onWork({ feeds, era }: WorkNotice, by: PeerId): void {
     const progress = this.#progressOf(era)
-    for (const attempt of attempts) progress?.attempted(attempt)
-    for (const [slot, feed, from, to] of acks) {
-      progress?.done(slot, feed, from, to)
-      if (progress !== this.progress) continue
-      this.had(feed, to - 1, by)
-      if (this.#options.onDone(feed, to - 1)) this.had(feed, to - 1, this.#options.me)
+    if (progress === undefined) return
+    for (const [feed, attempts, acks] of feeds) {
+      for (const [slot, index, count] of attempts) progress.attempted(slot, feed, index, count)
+      for (const [slot, from, to] of acks) {
+        progress.done(slot, feed, from, to)
+        if (progress !== this.progress) continue
+        this.had(feed, to - 1, by)
+        if (this.#options.onDone(feed, to - 1)) this.had(feed, to - 1, this.#options.me)
+      }
     }
   }
 

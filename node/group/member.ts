@@ -300,11 +300,15 @@ export class Member {
     const backlog = this.#backlog
     const { progress } = this.#ledger
     const duplicates = new Duplicates()
-    const work = new Work(progress, (notice) => {
-      for (const [, feed, , to] of notice.acks) this.#ledger.had(feed, to - 1, me)
-      const { era } = this.#ledger
-      const told = { ...notice, ...(era && { era }) }
-      return this.#majority === undefined ? this.#board.tell(told) : this.#majority.tell(told)
+    const work = new Work({
+      progress,
+      clock,
+      tell: (notice) => {
+        for (const [feed, , acks] of notice.feeds) for (const [, , to] of acks) this.#ledger.had(feed, to - 1, me)
+        const { era } = this.#ledger
+        const told = { ...notice, ...(era && { era }) }
+        return this.#majority === undefined ? this.#board.tell(told) : this.#majority.tell(told)
+      },
     })
     const buryIt: DeskOptions['bury'] = async (dead, reason, attempts) => {
       const { feed, index } = dead.delivery

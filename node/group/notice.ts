@@ -4,6 +4,8 @@
  * `open`: how the group is set up and where it begins; the earliest counts. `seek`: it goes on from here instead, and nothing of it is done; the
  * latest counts. `beat`: I am here, and hold or claim these slots. `work`: records handed out and acknowledged. `stock`, `ask`, `lend`, `return`:
  * how members of a queue lend each other records. `sum`: everything known, so that older notices can go.
+ *
+ * `work` names each record twice, so nearly all that members say is `work`: it is written short and checked by hand.
  */
 import { z } from 'zod'
 import { limits } from '../limits.ts'
@@ -14,9 +16,10 @@ import { sharedSlots } from './slots.ts'
 
 const count = z.int().min(0)
 const slot = count.max(sharedSlots - 1)
+const feedPattern = /^[0-9a-f]{32}$/
 const feed = z
   .string()
-  .regex(/^[0-9a-f]{32}$/)
+  .regex(feedPattern)
   .transform((text) => text as FeedId)
 const peer = z
   .string()
@@ -90,14 +93,6 @@ const notice = z.discriminatedUnion('type', [
     voters: voters.optional(),
     known: known.optional(),
   }),
-  z.object({
-    type: z.literal('work'),
-    /** [slot, feed, index, how often it was handed out now] */
-    attempts: z.array(attempt).max(limits.groupWorkMax),
-    /** [slot, feed, from, to]: the record `to - 1`, and that the slot has none in between. */
-    acks: z.array(z.tuple([slot, feed, count, count]).refine(([, , from, to]) => from < to)).max(limits.groupWorkMax),
-    era: era.optional(),
-  }),
   z.object({ type: z.literal('stock'), ready: count }),
   z.object({ type: z.literal('ask'), to: peer, id: count, max: count.min(1).max(limits.groupConcurrencyMax) }),
   z.object({
@@ -122,7 +117,22 @@ const notice = z.discriminatedUnion('type', [
 const kinds = new Set<string>(notice.options.map((each) => each.shape.type.value))
 const kindOf = z.object({ type: z.string() })
 
-export type Notice = z.infer<typeof notice>
+/** What was done with records of one feed. */
+export type FeedWork = [
+  feed: FeedId,
+  attempts: [slot: number, index: number, count: number][],
+  /** The record `to - 1`, and that the slot has none in between. */
+  acks: [slot: number, from: number, to: number][],
+]
+
+export interface WorkNotice {
+  type: 'work'
+  /** At most `limits.groupWorkMax` attempts and as many acknowledgements in all. */
+  feeds: FeedWork[]
+  era?: Era
+}
+
+export type Notice = z.infer<typeof notice> | WorkNotice
 export type Opening = z.infer<typeof opening>
 export type Start = z.infer<typeof start>
 export type Seek = z.infer<typeof seek>
@@ -138,7 +148,8 @@ export function encodeNotice(told: Notice): Uint8Array {
 /** `unknown` for a kind of notice that only newer members know, undefined for what is none. */
 export function decodeNotice(bytes: Uint8Array): Notice | 'unknown' | undefined {
   try {
-    const told: unknown = JSON.parse(Buffer.from(bytes).toString())
+    const told: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString())
+    if (isWork(told)) return workOf(told)
     const parsed = notice.safeParse(told)
     if (parsed.success) return parsed.data
     const kind = kindOf.safeParse(told)
@@ -146,4 +157,42 @@ export function decodeNotice(bytes: Uint8Array): Notice | 'unknown' | undefined 
   } catch {
     return undefined
   }
+}
+
+function isWork(told: unknown): told is { feeds?: unknown; era?: unknown } {
+  return typeof told === 'object' && told !== null && 'type' in told && told.type === 'work'
+}
+
+function workOf({ feeds, era: given }: { feeds?: unknown; era?: unknown }): WorkNotice | undefined {
+  const parsed = given === undefined ? undefined : era.safeParse(given)
+  if (parsed?.success === false || !Array.isArray(feeds) || !isWorkOfAll(feeds)) return undefined
+  return { type: 'work', feeds, ...(parsed && { era: parsed.data }) }
+}
+
+function isWorkOfAll(feeds: unknown[]): feeds is FeedWork[] {
+  let [attempts, acks] = [0, 0]
+  for (const one of feeds) {
+    if (!Array.isArray(one) || one.length !== 3) return false
+    const [name, tried, acked] = one
+    if (typeof name !== 'string' || !feedPattern.test(name) || !areTriples(tried) || !areTriples(acked)) return false
+    for (const [, from, to] of acked) if (from >= to) return false
+    attempts += tried.length
+    acks += acked.length
+  }
+  return attempts <= limits.groupWorkMax && acks <= limits.groupWorkMax
+}
+
+/** A slot and two counts each. */
+function areTriples(value: unknown): value is [number, number, number][] {
+  if (!Array.isArray(value)) return false
+  for (const one of value) {
+    if (!Array.isArray(one) || one.length !== 3) return false
+    const [slot, a, b] = one
+    if (!isCount(slot) || slot >= sharedSlots || !isCount(a) || !isCount(b)) return false
+  }
+  return true
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
 }

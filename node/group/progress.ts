@@ -80,7 +80,7 @@ export class Progress {
   }
 
   /** Above `limits.groupAttemptsMax` open records the oldest are forgotten: they are handed out more often. */
-  attempted([slot, feed, index, count]: Attempt): void {
+  attempted(slot: number, feed: FeedId, index: number, count: number): void {
     const known = this.#feedOf(feed)
     if (known === undefined || this.isDone(slot, feed, index)) return
     const before = known.attempts.get(index)
@@ -104,7 +104,7 @@ export class Progress {
         for (const [from, to] of ranges) this.done(slot, feed, from, to)
       }
     }
-    for (const attempt of state.attempts) this.attempted(attempt)
+    for (const [slot, feed, index, count] of state.attempts) this.attempted(slot, feed, index, count)
   }
 
   feeds(): FeedId[] {

@@ -204,7 +204,7 @@ export class Reader {
       if (!isOurs(slot) || progress.isDone(slot, feed, index)) continue
       const placed = placedOf(batch, records, i)
       if (!isWanted(this.#options.start(), placed)) continue
-      const lane = byKey && key !== undefined ? `k${key}` : dedupId === undefined ? `${feed}/${index}` : `d${dedupId}`
+      const lane = byKey && key !== undefined ? `k${key}` : dedupId === undefined ? undefined : `d${dedupId}`
       const place = { ...placed, slot, index, from, offset: offset + i, lane }
       if (sorting === undefined) backlog.add(place)
       else backlog.add({ ...place, ...sorting, ...this.#heldBack(feed, index, sorting), ...(inKey && { dedupId }) })

@@ -4,18 +4,22 @@
  */
 import { limits } from '../limits.ts'
 
-interface Head {
-  lane: string
+/** Lanes and when they came. */
+type Level<Lane> = Map<Lane, number>
+
+interface Head<Lane> {
+  lane: Lane
   since: number
+  lanes: Iterator<[Lane, number]>
 }
 
 /** In each level, lanes that came with a slot that was taken over go before the others: these waited long enough. */
 const places = 2
 
-export class Ready {
-  /** By urgency and place, the first to go first: lane and when it came. */
-  readonly #levels = Array.from({ length: places * (limits.queuePriorityMax + 1) }, () => new Map<string, number>())
-  readonly #levelOf = new Map<string, Map<string, number>>()
+export class Ready<Lane> {
+  /** By urgency and place, the first to go first. */
+  readonly #levels = Array.from({ length: places * (limits.queuePriorityMax + 1) }, (): Level<Lane> => new Map())
+  readonly #levelOf = new Map<Lane, Level<Lane>>()
   #came = 0
   #turn = 0
 
@@ -24,7 +28,7 @@ export class Ready {
   }
 
   /** `priority`: from 0 to `limits.queuePriorityMax`, the most urgent. */
-  add(lane: string, priority: number, overdue = false): void {
+  add(lane: Lane, priority: number, overdue = false): void {
     if (this.#levelOf.has(lane)) return
     const level = this.#levels[places * (limits.queuePriorityMax - priority) + (overdue ? 0 : 1)]
     if (level === undefined) return
@@ -32,37 +36,33 @@ export class Ready {
     this.#levelOf.set(lane, level)
   }
 
-  delete(lane: string): void {
+  delete(lane: Lane): void {
     this.#levelOf.get(lane)?.delete(lane)
     this.#levelOf.delete(lane)
   }
 
   /** The lane has its turn. */
-  take(lane: string): void {
+  take(lane: Lane): void {
     this.delete(lane)
     this.#turn++
   }
 
-  *inOrder(): Iterable<string> {
-    const heads = this.#levels.flatMap((level) => {
+  *inOrder(): Iterable<Lane> {
+    const heads: Head<Lane>[] = []
+    for (const level of this.#levels) {
       const lanes = level.entries()
-      const head = nextOf(lanes)
-      return head === undefined ? [] : [{ ...head, lanes }]
-    })
+      const first = level.size > 0 && lanes.next().value
+      if (first) heads.push({ lane: first[0], since: first[1], lanes })
+    }
     for (;;) {
       const oldestFirst = this.#turn % limits.queueFairEvery === limits.queueFairEvery - 1
       let best = heads[0]
       if (oldestFirst) for (const head of heads) if (best === undefined || head.since < best.since) best = head
       if (best === undefined) return
       yield best.lane
-      const head = nextOf(best.lanes)
-      if (head === undefined) heads.splice(heads.indexOf(best), 1)
-      else Object.assign(best, head)
+      const next = best.lanes.next()
+      if (next.done) heads.splice(heads.indexOf(best), 1)
+      else [best.lane, best.since] = next.value
     }
   }
-}
-
-function nextOf(lanes: IterableIterator<[string, number]>): Head | undefined {
-  const next = lanes.next()
-  return next.done ? undefined : { lane: next.value[0], since: next.value[1] }
 }

@@ -1,42 +1,63 @@
 /**
- * What this member has handed out and what was acknowledged to it: into its own progress at once, and to the others in one notice for all that
- * happens in one turn. An acknowledgement that could not be written is told with the next, or with the next beat; an attempt that could not was none.
+ * What this member has handed out and what was acknowledged to it: into its own progress at once, and to the others in few notices. The first goes
+ * at once; while one is on its way, what comes is collected for the next, so that a busy member says much with little. An acknowledgement
+ * that could not be written is told with the next, or with the next beat; an attempt that could not was none.
  */
 import { limits } from '../limits.ts'
+import type { Clock, Timer } from '../ports.ts'
+import type { FeedId } from '../types.ts'
 import type { Delivery } from './backlog.ts'
-import type { Notice } from './notice.ts'
-import type { Attempt, Progress } from './progress.ts'
+import type { FeedWork, WorkNotice } from './notice.ts'
+import type { Progress } from './progress.ts'
 
-type WorkNotice = Extract<Notice, { type: 'work' }>
+export interface WorkOptions {
+  progress: Progress
+  clock: Clock
+  /** True when others know as well as the group asks for. Rejects when it could not be written. */
+  tell(notice: WorkNotice): Promise<boolean>
+}
 
 export class Work {
-  readonly #progress: Progress
-  readonly #tell: (notice: WorkNotice) => Promise<boolean>
-  #attempts: Attempt[] = []
-  #acks: WorkNotice['acks'] = []
-  #next: Promise<boolean> | undefined
+  readonly #options: WorkOptions
+  #attempts: Delivery[] = []
+  #acks: Delivery[] = []
+  #before: (() => void)[] = []
+  /** Of what is collected now. */
+  #next: PromiseWithResolvers<boolean> | undefined
+  #timer: Timer | undefined
+  /** Turns whose notices are on their way. */
+  #onTheWay = 0
   /** How often the group was moved. */
   #round = 0
 
-  constructor(progress: Progress, tell: (notice: WorkNotice) => Promise<boolean>) {
-    this.#progress = progress
-    this.#tell = tell
+  constructor(options: WorkOptions) {
+    this.#options = options
+  }
+
+  /** Calls it when the next notice is made, or would be if there were something to tell: what it adds goes with that. */
+  beforeNext(act: () => void): void {
+    this.#before.push(act)
+    // Whoever has something to tell hears of its failing.
+    this.#soon().catch(() => undefined)
   }
 
   /** True when others know as well as the group asks for. Rejects when it could not be written. */
   async handedOut(deliveries: readonly Delivery[]): Promise<boolean> {
     const round = this.#round
-    const attempts = deliveries.map(({ slot, feed, index, attempt }): Attempt => [slot, feed, index, attempt])
-    this.#attempts.push(...attempts)
+    const { progress } = this.#options
+    for (const delivery of deliveries) this.#attempts.push(delivery)
     const known = await this.#soon()
     // Only now: what could not be written does not reach its consumer, and is no attempt.
-    if (this.#round === round) for (const attempt of attempts) this.#progress.attempted(attempt)
+    if (this.#round === round)
+      for (const { slot, feed, index, attempt } of deliveries) progress.attempted(slot, feed, index, attempt)
     return known
   }
 
-  acknowledged({ slot, feed, from, index }: Delivery): Promise<boolean> {
-    this.#progress.done(slot, feed, from, index + 1)
-    this.#acks.push([slot, feed, from, index + 1])
+  /** As `handedOut`. */
+  acknowledged(delivery: Delivery): Promise<boolean> {
+    const { slot, feed, from, index } = delivery
+    this.#options.progress.done(slot, feed, from, index + 1)
+    this.#acks.push(delivery)
     return this.#soon()
   }
 
@@ -53,11 +74,27 @@ export class Work {
   }
 
   #soon(): Promise<boolean> {
-    this.#next ??= Promise.resolve().then(() => {
-      this.#next = undefined
-      return this.#flush()
-    })
-    return this.#next
+    if (this.#next === undefined) {
+      this.#next = Promise.withResolvers()
+      if (this.#onTheWay === 0) queueMicrotask(() => this.#turn())
+      else this.#timer = this.#options.clock.after(limits.groupCollectMs, () => this.#turn())
+    }
+    return this.#next.promise
+  }
+
+  #turn(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    for (const act of this.#before.splice(0)) act()
+    const next = this.#next
+    this.#next = undefined
+    this.#onTheWay++
+    this.#flush()
+      .then(next?.resolve, next?.reject)
+      .finally(() => {
+        this.#onTheWay--
+        if (this.#onTheWay === 0 && this.#timer !== undefined) this.#turn()
+      })
   }
 
   async #flush(): Promise<boolean> {
@@ -67,7 +104,7 @@ export class Work {
       const attempts = this.#attempts.splice(0, limits.groupWorkMax)
       const acks = this.#acks.splice(0, limits.groupWorkMax)
       told.push(
-        this.#tell({ type: 'work', attempts, acks }).catch((error) => {
+        this.#options.tell({ type: 'work', feeds: feedsOf(attempts, acks) }).catch((error) => {
           if (this.#round === round && this.#acks.length < limits.groupBacklogMax) this.#acks.push(...acks)
           throw error
         }),
@@ -75,4 +112,16 @@ export class Work {
     }
     return (await Promise.all(told)).every((known) => known)
   }
+}
+
+function feedsOf(attempts: readonly Delivery[], acks: readonly Delivery[]): FeedWork[] {
+  const feeds = new Map<FeedId, FeedWork>()
+  const of = (feed: FeedId) => {
+    const known = feeds.get(feed) ?? [feed, [], []]
+    feeds.set(feed, known)
+    return known
+  }
+  for (const { slot, feed, index, attempt } of attempts) of(feed)[1].push([slot, index, attempt])
+  for (const { slot, feed, from, index } of acks) of(feed)[2].push([slot, from, index + 1])
+  return [...feeds.values()]
 }

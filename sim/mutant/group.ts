@@ -109,7 +109,7 @@ export const groupMutants: Mutant[] = [
   {
     name: 'forget-attempts-of-others',
     file: 'node/group/ledger.ts',
-    find: '    for (const attempt of attempts) progress?.attempted(attempt)\n',
+    find: '      for (const [slot, index, count] of attempts) progress.attempted(slot, feed, index, count)\n',
     replace: '',
     breaks: 'G7',
     why: 'after a takeover a record is handed out as often again',
@@ -117,7 +117,7 @@ export const groupMutants: Mutant[] = [
   {
     name: 'count-afterwards',
     file: 'node/group/work.ts',
-    find: '    this.#attempts.push(...attempts)\n',
+    find: '    for (const delivery of deliveries) this.#attempts.push(delivery)\n',
     replace: '',
     breaks: 'G7',
     why: 'a record that kills its consumer is never counted',
@@ -141,15 +141,16 @@ export const groupMutants: Mutant[] = [
   {
     name: 'acknowledge-over-a-gap',
     file: 'node/group/work.ts',
-    find: '    this.#progress.done(slot, feed, from, index + 1)\n    this.#acks.push([slot, feed, from, index + 1])\n',
-    replace: '    this.#progress.done(slot, feed, 0, index + 1)\n    this.#acks.push([slot, feed, 0, index + 1])\n',
+    find: '    this.#options.progress.done(slot, feed, from, index + 1)\n    this.#acks.push(delivery)\n',
+    replace:
+      '    this.#options.progress.done(slot, feed, 0, index + 1)\n    this.#acks.push({ ...delivery, from: 0 })\n',
     breaks: 'G7',
     why: 'who acknowledges one record acknowledges all before it',
   },
   {
     name: 'acknowledge-in-secret',
     file: 'node/group/work.ts',
-    find: '    this.#acks.push([slot, feed, from, index + 1])\n',
+    find: '    this.#acks.push(delivery)\n',
     replace: '',
     breaks: 'G7',
     why: 'whoever takes a slot over does everything again',
@@ -197,8 +198,8 @@ export const groupMutants: Mutant[] = [
   {
     name: 'tell-of-nothing-twice',
     file: 'node/group/twice.ts',
-    find: 'if (other === undefined || other === by || this.#found.has(id)) return undefined',
-    replace: 'if (this.#by.has(id)) return undefined',
+    find: '    if (other === undefined || other === by) return undefined\n',
+    replace: '    if (index >= 0) return undefined\n',
     breaks: 'G7',
     why: 'nobody hears what both sides of a partition did',
   },

@@ -32,8 +32,8 @@ export const queueMutants: Mutant[] = [
   {
     name: 'a-lane-for-each-duplicate',
     file: 'node/group/reader.ts',
-    find: ' : dedupId === undefined ? ',
-    replace: ' : index >= 0 ? ',
+    find: ' : dedupId === undefined ? undefined : ',
+    replace: ' : index >= 0 ? undefined : ',
     breaks: 'G7',
     workload: 'queue',
     why: 'two that were sent under one id are worked on at once',
@@ -50,9 +50,9 @@ export const queueMutants: Mutant[] = [
   {
     name: 'skip-who-waits-for-its-time',
     file: 'node/group/backlog.ts',
-    find: '      if (at === 0) this.#setReady(waiting, entry.offset < this.#newest)\n    } else insert(lane, waiting)',
+    find: '    if (known !== undefined) insert(lane.records, waiting)\n',
     replace:
-      '      if (at === 0) this.#setReady(waiting, entry.offset < this.#newest)\n    } else if (lane[0]?.delayed) lane.unshift(waiting), at === 0 && this.#setReady(waiting)\n    else insert(lane, waiting)',
+      '    if (lane.records[0]?.delayed) lane.records.unshift(waiting), at === 0 && this.#setReady(waiting)\n    else if (known !== undefined) insert(lane.records, waiting)\n',
     breaks: 'G7',
     workload: 'fifo',
     why: 'what follows a delayed record in its message group overtakes it',

@@ -105,7 +105,7 @@ test('whatever consumers do, each lane is in order, one at a time, and nothing i
         let held: Delivery[] = []
         let now = 0
         const look = () => {
-          const seen = new Set<string>()
+          const seen = new Set<string | undefined>()
           for (const { index, lane } of held) {
             assert.not.ok(seen.has(lane), 'two of one lane')
             seen.add(lane)

@@ -1,10 +1,12 @@
 /** What a member tells of its work when its disk is full for a while. */
 import * as assert from 'uvu/assert'
 import type { Delivery } from '../../node/group/backlog.ts'
-import type { Notice } from '../../node/group/notice.ts'
+import type { Notice, WorkNotice } from '../../node/group/notice.ts'
 import { Progress } from '../../node/group/progress.ts'
 import { Work } from '../../node/group/work.ts'
+import { limits } from '../../node/limits.ts'
 import type { FeedId } from '../../node/types.ts'
+import { handClock } from '../helper/clock.ts'
 import { suite } from '../helper/suite.ts'
 
 const test = suite('group')
@@ -16,13 +18,15 @@ const delivery: Delivery = { ...place, attempt: 1, term: 1, round: 0 }
 function begin() {
   const progress = new Progress()
   const told: Notice[] = []
-  const disk = { full: true }
-  const work = new Work(progress, async (notice) => {
+  const disk = { full: true, slow: Promise.resolve() }
+  const clock = handClock()
+  const tell = async (notice: Notice) => {
     if (disk.full) throw new Error('no space left')
     told.push(notice)
+    await disk.slow
     return true
-  })
-  return { progress, told, disk, work }
+  }
+  return { progress, told, disk, clock, work: new Work({ progress, clock, tell }) }
 }
 
 const rejects = (promise: Promise<unknown>) =>
@@ -38,7 +42,7 @@ test('what could not be told was not handed out, and does not count as an attemp
   disk.full = false
   assert.is(await work.handedOut([delivery]), true)
   assert.is(progress.attempts(feed, 0), 1)
-  assert.equal(told, [{ type: 'work', attempts: [[3, feed, 0, 1]], acks: [] }])
+  assert.equal(told, [{ type: 'work', feeds: [[feed, [[3, 0, 1]], []]] }])
 })
 
 test('an acknowledgement that could not be written is told as soon as it can, whatever else happens', async () => {
@@ -49,7 +53,30 @@ test('an acknowledgement that could not be written is told as soon as it can, wh
   disk.full = false
   await work.again()
   await work.again()
-  assert.equal(told, [{ type: 'work', attempts: [], acks: [[3, feed, 0, 1]] }])
+  assert.equal(told, [{ type: 'work', feeds: [[feed, [], [[3, 0, 1]]]] }])
+})
+
+test('while one notice is on its way the next collects, but not for ever', async () => {
+  const { told, disk, clock, work } = begin()
+  const of = (index: number): Delivery => ({ ...delivery, index, from: index })
+  const acks = () =>
+    told.map((notice) => (notice as WorkNotice).feeds.flatMap(([, , acked]) => acked.map(([, from]) => from)))
+  const slow = Promise.withResolvers<void>()
+  disk.full = false
+  disk.slow = slow.promise
+  const first = work.acknowledged(of(0))
+  await Promise.resolve()
+  const rest = [1, 2].map((index) => work.acknowledged(of(index)))
+  work.beforeNext(() => void work.handedOut([of(3)]))
+  await Promise.resolve()
+  assert.equal(acks(), [[0]])
+  clock.pass(limits.groupCollectMs)
+  assert.equal(acks(), [[0], [1, 2]])
+  assert.equal((told[1] as WorkNotice).feeds[0]?.[1], [[3, 3, 1]], 'what was handed out before it was made goes along')
+  const last = work.acknowledged(of(4))
+  slow.resolve()
+  assert.equal(await Promise.all([first, ...rest, last]), [true, true, true, true])
+  assert.equal(acks(), [[0], [1, 2], [4]], 'and goes as soon as nothing is on its way')
 })
 
 test.run()
