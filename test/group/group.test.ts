@@ -337,9 +337,9 @@ test('a record that both sides of a partition had is reported after the healing'
     for (const one of [a, c]) shift.begin(one)
     await world.until(() => shift.repeated.length === 30)
     await world.heal()
-    await world.until(() => told.length === 30)
-    const { deliveredTwice } = await shift.status(c)
-    assert.equal(deliveredTwice.sort(), told.sort())
+    const twice = async () => (await shift.status(c)).deliveredTwice
+    await world.until(async () => told.length === 30 && (await twice()).length === 30)
+    assert.equal((await twice()).sort(), told.sort())
     await world.sleep(10_000)
     assert.is(shift.handed.length, 60)
   }))
