@@ -143,7 +143,7 @@ export class Backlog {
   take(
     most: number,
     termOf: (slot: number) => number | undefined,
-    attempts: (feed: FeedId, index: number) => number,
+    attempts: (slot: number, feed: FeedId, index: number) => number,
   ): Delivery[] {
     const taken: Delivery[] = []
     if (most < 1 || this.#ready.size === 0) return taken
@@ -154,7 +154,12 @@ export class Backlog {
       if (oldest === undefined || term === undefined) continue
       this.#ready.take(lane)
       const { entry } = oldest
-      const delivery = { ...entry, attempt: attempts(entry.feed, entry.index) + 1, term, round: this.#round }
+      const delivery = {
+        ...entry,
+        attempt: attempts(entry.slot, entry.feed, entry.index) + 1,
+        term,
+        round: this.#round,
+      }
       oldest.state = 'taken'
       oldest.delivery = delivery
       taken.push(delivery)

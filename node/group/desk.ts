@@ -214,7 +214,7 @@ export class Desk implements Settler {
   #serve(): void {
     if (this.#closed) return
     const { backlog, termOf, progress } = this.#options
-    const attempts = (feed: FeedId, index: number) => progress.attempts(feed, index)
+    const attempts = (slot: number, feed: FeedId, index: number) => progress.attempts(slot, feed, index)
     for (const [taker, has] of this.#takers) {
       const taken = backlog.take(taker.concurrency - has, termOf, attempts)
       if (taken.length === 0) continue

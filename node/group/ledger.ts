@@ -85,12 +85,11 @@ export class Ledger {
     const progress = this.#progressOf(era)
     if (progress === undefined) return
     for (const [feed, attempts, acks] of feeds) {
-      for (const [slot, index, count] of attempts) progress.attempted(slot, feed, index, count)
-      for (const [slot, from, to] of acks) {
-        progress.done(slot, feed, from, to)
-        if (progress !== this.progress) continue
-        this.had(feed, to - 1, by)
-        if (this.#options.onDone(feed, to - 1)) this.had(feed, to - 1, this.#options.me)
+      for (const [slot, count, indexes] of attempts)
+        for (const index of indexes) progress.attempted(slot, feed, index, count)
+      for (const [slot, from, indexes] of acks) {
+        progress.done(slot, feed, from, (indexes.at(-1) ?? from) + 1)
+        if (progress === this.progress) for (const index of indexes) this.#onDone(feed, index, by)
       }
     }
   }
@@ -109,6 +108,11 @@ export class Ledger {
       const [opened, sought] = [this.#opened, this.#sought]
       yield { type: 'sum', opened, ...(sought && { sought }), terms: roster.terms(), progress, voters: roster.voters }
     }
+  }
+
+  #onDone(feed: FeedId, index: number, by: PeerId): void {
+    this.had(feed, index, by)
+    if (this.#options.onDone(feed, index)) this.had(feed, index, this.#options.me)
   }
 
   #merge(state: ProgressState, era: Era | undefined): void {

@@ -304,7 +304,8 @@ export class Member {
       progress,
       clock,
       tell: (notice) => {
-        for (const [feed, , acks] of notice.feeds) for (const [, , to] of acks) this.#ledger.had(feed, to - 1, me)
+        for (const [feed, , acks] of notice.feeds)
+          for (const [, , indexes] of acks) for (const index of indexes) this.#ledger.had(feed, index, me)
         const { era } = this.#ledger
         const told = { ...notice, ...(era && { era }) }
         return this.#majority === undefined ? this.#board.tell(told) : this.#majority.tell(told)

@@ -120,9 +120,10 @@ const kindOf = z.object({ type: z.string() })
 /** What was done with records of one feed. */
 export type FeedWork = [
   feed: FeedId,
-  attempts: [slot: number, index: number, count: number][],
-  /** The record `to - 1`, and that the slot has none in between. */
-  acks: [slot: number, from: number, to: number][],
+  /** Handed out now, for the `count`th time. */
+  attempts: [slot: number, count: number, indexes: number[]][],
+  /** Acknowledged: records of the slot one behind the other, which has none between `from` and the first of them, nor between two. */
+  acks: [slot: number, from: number, indexes: number[]][],
 ]
 
 export interface WorkNotice {
@@ -174,23 +175,35 @@ function isWorkOfAll(feeds: unknown[]): feeds is FeedWork[] {
   for (const one of feeds) {
     if (!Array.isArray(one) || one.length !== 3) return false
     const [name, tried, acked] = one
-    if (typeof name !== 'string' || !feedPattern.test(name) || !areTriples(tried) || !areTriples(acked)) return false
-    for (const [, from, to] of acked) if (from >= to) return false
-    attempts += tried.length
-    acks += acked.length
+    if (typeof name !== 'string' || !feedPattern.test(name) || !areRuns(tried) || !areRuns(acked)) return false
+    for (const [, , indexes] of tried) attempts += indexes.length
+    for (const [, from, indexes] of acked) {
+      acks += indexes.length
+      if (!areAscending(from, indexes)) return false
+    }
   }
   return attempts <= limits.groupWorkMax && acks <= limits.groupWorkMax
 }
 
-/** A slot and two counts each. */
-function areTriples(value: unknown): value is [number, number, number][] {
+/** A slot, a number and indexes each. */
+function areRuns(value: unknown): value is [number, number, number[]][] {
   if (!Array.isArray(value)) return false
   for (const one of value) {
     if (!Array.isArray(one) || one.length !== 3) return false
-    const [slot, a, b] = one
-    if (!isCount(slot) || slot >= sharedSlots || !isCount(a) || !isCount(b)) return false
+    const [slot, number, indexes] = one
+    if (!isCount(slot) || slot >= sharedSlots || !isCount(number)) return false
+    if (!Array.isArray(indexes) || indexes.length === 0 || !indexes.every(isCount)) return false
   }
   return true
+}
+
+function areAscending(from: number, indexes: readonly number[]): boolean {
+  let least = from
+  for (const index of indexes) {
+    if (index < least) return false
+    least = index + 1
+  }
+  return least <= Number.MAX_SAFE_INTEGER
 }
 
 function isCount(value: unknown): value is number {

@@ -29,8 +29,8 @@ export type Attempt = [slot: number, feed: FeedId, index: number, count: number]
 interface Feed {
   all: number
   slots: Map<number, Done>
-  /** By index. */
-  attempts: Map<number, { slot: number; count: number }>
+  /** By slot and index. */
+  attempts: Map<number, Map<number, number>>
 }
 
 export class Progress {
@@ -53,7 +53,7 @@ export class Progress {
     const done = known.slots.get(slot) ?? { low: known.all, ranges: [] }
     known.slots.set(slot, done)
     if (!markDone(done, from, to)) return false
-    this.#forgetAttempts(known, slot, from, to)
+    this.#forget(known.attempts.get(slot), from, to)
     return true
   }
 
@@ -66,7 +66,7 @@ export class Progress {
       markDone(done, 0, index)
       if (done.low === index && done.ranges.length === 0) known.slots.delete(slot)
     }
-    this.#forgetBefore(known, index)
+    for (const attempts of known.attempts.values()) this.#forget(attempts, 0, index)
   }
 
   /** Up to where everything of the feed is known to be done. */
@@ -75,17 +75,18 @@ export class Progress {
   }
 
   /** How often an open record was handed out. */
-  attempts(feed: FeedId, index: number): number {
-    return this.#feeds.get(feed)?.attempts.get(index)?.count ?? 0
+  attempts(slot: number, feed: FeedId, index: number): number {
+    return this.#feeds.get(feed)?.attempts.get(slot)?.get(index) ?? 0
   }
 
   /** Above `limits.groupAttemptsMax` open records the oldest are forgotten: they are handed out more often. */
   attempted(slot: number, feed: FeedId, index: number, count: number): void {
     const known = this.#feedOf(feed)
     if (known === undefined || this.isDone(slot, feed, index)) return
-    const before = known.attempts.get(index)
-    if (before !== undefined && before.count >= count) return
-    known.attempts.set(index, { slot, count })
+    const attempts = known.attempts.get(slot) ?? new Map<number, number>()
+    const before = attempts.get(index)
+    if (before !== undefined && before >= count) return
+    known.attempts.set(slot, attempts.set(index, count))
     if (before === undefined) this.#attempts++
     if (this.#attempts > limits.groupAttemptsMax) this.#forgetOldest()
   }
@@ -123,7 +124,8 @@ export class Progress {
         ranges.map(([from, to]) => [from, to]),
       ])
       state.feeds[feed] = { all: known.all, slots: slots.sort(([a], [b]) => a - b) }
-      for (const [index, { slot, count }] of known.attempts) state.attempts.push([slot, feed, index, count])
+      for (const [slot, attempts] of known.attempts)
+        for (const [index, count] of attempts) state.attempts.push([slot, feed, index, count])
     }
     return state
   }
@@ -138,35 +140,22 @@ export class Progress {
     return known
   }
 
-  /** Of records of one slot in [from, to), which are done: what is done already has none. */
-  #forgetAttempts({ attempts }: Feed, slot: number, from: number, to: number): void {
-    // An acknowledgement covers little where there may be many attempts; what is summed up covers much.
-    if (to - from < attempts.size) for (let index = from; index < to; index++) this.#forget(attempts, index, slot)
-    else for (const index of attempts.keys()) if (index >= from && index < to) this.#forget(attempts, index, slot)
-  }
-
-  #forget(attempts: Feed['attempts'], index: number, slot: number): void {
-    if (attempts.get(index)?.slot !== slot) return
-    attempts.delete(index)
-    this.#attempts--
-  }
-
-  /** Of records of any slot before `to`, which are done. */
-  #forgetBefore({ attempts }: Feed, to: number): void {
-    for (const index of attempts.keys()) {
-      if (index >= to) continue
-      attempts.delete(index)
-      this.#attempts--
-    }
-  }
-
   #forgetOldest(): void {
-    for (const { attempts } of this.#feeds.values()) {
-      const [oldest] = attempts.keys()
-      if (oldest === undefined) continue
-      attempts.delete(oldest)
-      this.#attempts--
-      return
-    }
+    for (const { attempts: bySlot } of this.#feeds.values())
+      for (const attempts of bySlot.values())
+        for (const oldest of attempts.keys()) {
+          this.#forget(attempts, oldest, oldest + 1)
+          return
+        }
+  }
+
+  /** Those of [from, to). */
+  #forget(attempts: Map<number, number> | undefined, from: number, to: number): void {
+    if (attempts === undefined) return
+    const before = attempts.size
+    // An acknowledgement covers little where there may be many attempts; what is summed up covers much.
+    if (to - from < before) for (let index = from; index < to; index++) attempts.delete(index)
+    else for (const index of attempts.keys()) if (index >= from && index < to) attempts.delete(index)
+    this.#attempts += attempts.size - before
   }
 }

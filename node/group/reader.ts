@@ -192,7 +192,7 @@ export class Reader {
     const before = has()
     for (let i = 0; records !== undefined && i < records.count; i++) {
       const index = head.firstIndex + i
-      const key = records.key(i)
+      const key = byKey ? records.key(i) : undefined
       const sorting = sort?.(records, i)
       // Where keys are kept in order, each has ids of its own: those of another are in another slot.
       const inKey = byKey && key !== undefined && sorting?.dedupId !== undefined

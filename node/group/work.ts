@@ -114,6 +114,7 @@ export class Work {
   }
 }
 
+/** Neighbours are told together. */
 function feedsOf(attempts: readonly Delivery[], acks: readonly Delivery[]): FeedWork[] {
   const feeds = new Map<FeedId, FeedWork>()
   const of = (feed: FeedId) => {
@@ -121,7 +122,39 @@ function feedsOf(attempts: readonly Delivery[], acks: readonly Delivery[]): Feed
     feeds.set(feed, known)
     return known
   }
-  for (const { slot, feed, index, attempt } of attempts) of(feed)[1].push([slot, index, attempt])
-  for (const { slot, feed, from, index } of acks) of(feed)[2].push([slot, from, index + 1])
+  const tried = new Runs()
+  for (const { slot, feed, index, attempt } of attempts) {
+    const run = tried.of(feed, slot)
+    if (run?.number === attempt) run.indexes.push(index)
+    else of(feed)[1].push([slot, attempt, tried.begin(feed, slot, attempt, index)])
+  }
+  const acked = new Runs()
+  for (const { slot, feed, from, index } of acks) {
+    const run = acked.of(feed, slot)
+    if (run?.indexes.at(-1) === from - 1) run.indexes.push(index)
+    else of(feed)[2].push([slot, from, acked.begin(feed, slot, from, index)])
+  }
   return [...feeds.values()]
+}
+
+interface Run {
+  number: number
+  indexes: number[]
+}
+
+/** By feed and slot, the run begun last. */
+class Runs {
+  readonly #feeds = new Map<FeedId, Run[]>()
+
+  of(feed: FeedId, slot: number): Run | undefined {
+    return this.#feeds.get(feed)?.[slot]
+  }
+
+  begin(feed: FeedId, slot: number, number: number, index: number): number[] {
+    const runs = this.#feeds.get(feed) ?? []
+    const indexes = [index]
+    runs[slot] = { number, indexes }
+    this.#feeds.set(feed, runs)
+    return indexes
+  }
 }

@@ -109,8 +109,8 @@ export const groupMutants: Mutant[] = [
   {
     name: 'forget-attempts-of-others',
     file: 'node/group/ledger.ts',
-    find: '      for (const [slot, index, count] of attempts) progress.attempted(slot, feed, index, count)\n',
-    replace: '',
+    find: '        for (const index of indexes) progress.attempted(slot, feed, index, count)\n',
+    replace: '        if (slot + count < indexes.length) break\n',
     breaks: 'G7',
     why: 'after a takeover a record is handed out as often again',
   },

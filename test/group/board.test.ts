@@ -16,7 +16,7 @@ async function reading(count: number) {
   const writer = new FeedWriter(signingKeyOf(new Uint8Array(32).fill(1)), control, 1, new Uint8Array(8))
   const clock = new HybridClock(() => 1)
   const places = Array.from({ length: count }, (_, offset): StoredBatch => {
-    const told: Notice = { type: 'work', feeds: [['f'.repeat(32) as never, [], [[0, offset, offset + 1]]]] }
+    const told: Notice = { type: 'work', feeds: [['f'.repeat(32) as never, [], [[0, offset, [offset]]]]] }
     const batch = writer.seal([{ value: encodeNotice(told), time: 1 }], clock.stamp())
     return { row: offset, offset, batch }
   })

@@ -14,7 +14,7 @@ const topic = 'orders' as TopicName
 const text = (value: unknown) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value))
 
 const beat: Notice = { type: 'beat', run: 1, n: 1, leaving: false, held: [[0, 1]], claims: [[63, 9]] }
-const work: Notice = { type: 'work', feeds: [[feed, [[0, 3, 1]], [[0, 0, 4]]]] }
+const work: Notice = { type: 'work', feeds: [[feed, [[0, 1, [3, 9]]], [[0, 0, [3, 4]]]]] }
 const opening = { settings, start: { since: 5, skip: { [feed]: 2 } }, created: 7 }
 
 test('every notice comes back as it was', () => {
@@ -60,16 +60,20 @@ test('what no member tells is not taken', () => {
     { ...work, feeds: [7] },
     { ...work, feeds: [[feed, []]] },
     { ...work, feeds: [[feed, [], {}]] },
-    { ...work, feeds: [['feed', [], [[0, 0, 4]]]] },
-    { ...work, feeds: [[feed, [], [[0, 4, 4]]]] },
+    { ...work, feeds: [['feed', [], [[0, 0, [3]]]]] },
+    { ...work, feeds: [[feed, [], [[0, 0, []]]]] },
+    { ...work, feeds: [[feed, [], [[0, 4, [3]]]]] },
+    { ...work, feeds: [[feed, [], [[0, 0, [3, 3]]]]] },
+    { ...work, feeds: [[feed, [], [[0, 0, [3, 2]]]]] },
     { ...work, feeds: [[feed, [], [[0, 0]]]] },
-    { ...work, feeds: [[feed, [], [[64, 0, 4]]]] },
-    { ...work, feeds: [[feed, [], [[0, -1, 4]]]] },
-    { ...work, feeds: [[feed, [[0, 0, 1.5]], []]] },
-    { ...work, feeds: [[feed, [[0, '0', 1]], []]] },
-    { ...work, feeds: [[feed, [], [[0, 0, Number.MAX_SAFE_INTEGER + 1]]]] },
-    { ...work, feeds: [[feed, Array.from({ length: 1_001 }, () => [0, 0, 1]), []]] },
-    { ...work, feeds: Array.from({ length: 2 }, () => [feed, [], Array.from({ length: 501 }, () => [0, 0, 1])]) },
+    { ...work, feeds: [[feed, [], [[0, 0, 3]]]] },
+    { ...work, feeds: [[feed, [], [[64, 0, [3]]]]] },
+    { ...work, feeds: [[feed, [], [[0, -1, [3]]]]] },
+    { ...work, feeds: [[feed, [[0, 1.5, [3]]], []]] },
+    { ...work, feeds: [[feed, [[0, 1, ['3']]], []]] },
+    { ...work, feeds: [[feed, [], [[0, 0, [Number.MAX_SAFE_INTEGER]]]]] },
+    { ...work, feeds: [[feed, Array.from({ length: 1_001 }, () => [0, 1, [3]]), []]] },
+    { ...work, feeds: Array.from({ length: 2 }, () => [feed, [], Array.from({ length: 501 }, () => [0, 0, [1]])]) },
     { ...work, era: [8] },
     { type: 'open', ...opening, settings: { ...settings, type: 'anycast' } },
     { type: 'seek', start: { since: -1, skip: {} }, time: 8 },

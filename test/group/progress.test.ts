@@ -78,17 +78,17 @@ test('attempts are the most that anybody told, and go when the record is done', 
   const progress = new Progress()
   progress.attempted(1, feed, 7, 2)
   progress.attempted(1, feed, 7, 1)
-  assert.is(progress.attempts(feed, 7), 2)
+  assert.is(progress.attempts(1, feed, 7), 2)
   progress.done(1, feed, 0, 8)
-  assert.is(progress.attempts(feed, 7), 0)
+  assert.is(progress.attempts(1, feed, 7), 0)
   progress.attempted(1, feed, 7, 3)
-  assert.is(progress.attempts(feed, 7), 0)
+  assert.is(progress.attempts(1, feed, 7), 0)
 })
 
 test('attempts of more open records than are remembered: the oldest count anew', () => {
   const progress = new Progress()
   for (let i = 0; i <= limits.groupAttemptsMax; i++) progress.attempted(0, feed, i, 1)
-  assert.equal([progress.attempts(feed, 0), progress.attempts(feed, 1)], [0, 1])
+  assert.equal([progress.attempts(0, feed, 0), progress.attempts(0, feed, 1)], [0, 1])
 })
 
 test('in whatever order and however often it is told, all come to know the same', () => {

@@ -38,11 +38,11 @@ const rejects = (promise: Promise<unknown>) =>
 test('what could not be told was not handed out, and does not count as an attempt', async () => {
   const { progress, told, disk, work } = begin()
   await rejects(work.handedOut([delivery]))
-  assert.is(progress.attempts(feed, 0), 0)
+  assert.is(progress.attempts(3, feed, 0), 0)
   disk.full = false
   assert.is(await work.handedOut([delivery]), true)
-  assert.is(progress.attempts(feed, 0), 1)
-  assert.equal(told, [{ type: 'work', feeds: [[feed, [[3, 0, 1]], []]] }])
+  assert.is(progress.attempts(3, feed, 0), 1)
+  assert.equal(told, [{ type: 'work', feeds: [[feed, [[3, 1, [0]]], []]] }])
 })
 
 test('an acknowledgement that could not be written is told as soon as it can, whatever else happens', async () => {
@@ -53,14 +53,16 @@ test('an acknowledgement that could not be written is told as soon as it can, wh
   disk.full = false
   await work.again()
   await work.again()
-  assert.equal(told, [{ type: 'work', feeds: [[feed, [], [[3, 0, 1]]]] }])
+  assert.equal(told, [{ type: 'work', feeds: [[feed, [], [[3, 0, [0]]]]] }])
 })
 
 test('while one notice is on its way the next collects, but not for ever', async () => {
   const { told, disk, clock, work } = begin()
   const of = (index: number): Delivery => ({ ...delivery, index, from: index })
   const acks = () =>
-    told.map((notice) => (notice as WorkNotice).feeds.flatMap(([, , acked]) => acked.map(([, from]) => from)))
+    told.map((notice) =>
+      (notice as WorkNotice).feeds.flatMap(([, , acked]) => acked.flatMap(([, , indexes]) => indexes)),
+    )
   const slow = Promise.withResolvers<void>()
   disk.full = false
   disk.slow = slow.promise
@@ -72,7 +74,11 @@ test('while one notice is on its way the next collects, but not for ever', async
   assert.equal(acks(), [[0]])
   clock.pass(limits.groupCollectMs)
   assert.equal(acks(), [[0], [1, 2]])
-  assert.equal((told[1] as WorkNotice).feeds[0]?.[1], [[3, 3, 1]], 'what was handed out before it was made goes along')
+  assert.equal(
+    (told[1] as WorkNotice).feeds[0]?.[1],
+    [[3, 1, [3]]],
+    'what was handed out before it was made goes along',
+  )
   const last = work.acknowledged(of(4))
   slow.resolve()
   assert.equal(await Promise.all([first, ...rest, last]), [true, true, true, true])
