@@ -14,7 +14,7 @@
  */
 import { limits } from '../limits.ts'
 import type { FeedId } from '../types.ts'
-import { Ready } from './ready.ts'
+import { type Placed, Ready } from './ready.ts'
 
 export interface Entry {
   readonly slot: number
@@ -61,7 +61,7 @@ interface Waiting {
   at: number
 }
 
-interface Lane {
+interface Lane extends Placed {
   readonly key: string | undefined
   /** In the order of the log. */
   readonly records: Waiting[]
@@ -76,7 +76,8 @@ export class Backlog {
   #newest = -1
   /** Records with a time: refused for a while, or out. */
   readonly #timed = new Set<Waiting>()
-  readonly #busy = new Map<number, number>()
+  /** By slot, records that an application has; and all of them. */
+  readonly #busy: number[] = []
   #out = 0
   #delayed = 0
   #round = 0
@@ -111,18 +112,18 @@ export class Backlog {
 
   /** Whether an application has records of the slot. What only waits for it to ask goes with the slot. */
   isBusy(slot: number): boolean {
-    return (this.#busy.get(slot) ?? 0) > 0
+    return (this.#busy[slot] ?? 0) > 0
   }
 
   get isIdle(): boolean {
-    return this.#busy.size === 0
+    return this.#out === 0
   }
 
   add(entry: Entry): void {
     const { feed, index, offset, notBefore: at = 0 } = entry
     if (this.has(feed, index)) return
     const known = entry.lane === undefined ? undefined : this.#lanes.get(entry.lane)
-    const lane = known ?? { key: entry.lane, records: [] }
+    const lane = known ?? { key: entry.lane, records: [], level: undefined }
     const fresh = { state: 'waiting', delivery: undefined, isPassed: false } as const
     const waiting: Waiting = { entry, lane, ...fresh, delayed: at > 0, at }
     this.#put(waiting)
@@ -175,7 +176,7 @@ export class Backlog {
     const { slot } = waiting.entry
     waiting.state = 'out'
     waiting.at = until
-    this.#busy.set(slot, (this.#busy.get(slot) ?? 0) + 1)
+    this.#busy[slot] = (this.#busy[slot] ?? 0) + 1
     this.#out++
     this.#timed.add(waiting)
     return true
@@ -329,9 +330,7 @@ export class Backlog {
 
   #free(slot: number): void {
     this.#out--
-    const left = (this.#busy.get(slot) ?? 0) - 1
-    if (left > 0) this.#busy.set(slot, left)
-    else this.#busy.delete(slot)
+    this.#busy[slot] = (this.#busy[slot] ?? 1) - 1
   }
 }
 

@@ -62,7 +62,7 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
     this.#unaskedSince = undefined
     this.#member.wake(this)
     this.#serve()
-    this.onOffer()
+    if (this.#waiters.length > 0) this.onOffer()
     return waiter.promise
   }
 

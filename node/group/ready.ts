@@ -5,7 +5,12 @@
 import { limits } from '../limits.ts'
 
 /** Lanes and when they came. */
-type Level<Lane> = Map<Lane, number>
+type Level = Map<Placed, number>
+
+/** What waits its turn: a lane says where. */
+export interface Placed {
+  level: Level | undefined
+}
 
 interface Head<Lane> {
   lane: Lane
@@ -16,29 +21,32 @@ interface Head<Lane> {
 /** In each level, lanes that came with a slot that was taken over go before the others: these waited long enough. */
 const places = 2
 
-export class Ready<Lane> {
+export class Ready<Lane extends Placed> {
   /** By urgency and place, the first to go first. */
-  readonly #levels = Array.from({ length: places * (limits.queuePriorityMax + 1) }, (): Level<Lane> => new Map())
-  readonly #levelOf = new Map<Lane, Level<Lane>>()
+  readonly #levels = Array.from({ length: places * (limits.queuePriorityMax + 1) }, (): Map<Lane, number> => new Map())
+  #size = 0
   #came = 0
   #turn = 0
 
   get size(): number {
-    return this.#levelOf.size
+    return this.#size
   }
 
   /** `priority`: from 0 to `limits.queuePriorityMax`, the most urgent. */
   add(lane: Lane, priority: number, overdue = false): void {
-    if (this.#levelOf.has(lane)) return
+    if (lane.level !== undefined) return
     const level = this.#levels[places * (limits.queuePriorityMax - priority) + (overdue ? 0 : 1)]
     if (level === undefined) return
     level.set(lane, this.#came++)
-    this.#levelOf.set(lane, level)
+    lane.level = level
+    this.#size++
   }
 
   delete(lane: Lane): void {
-    this.#levelOf.get(lane)?.delete(lane)
-    this.#levelOf.delete(lane)
+    if (lane.level === undefined) return
+    lane.level.delete(lane)
+    lane.level = undefined
+    this.#size--
   }
 
   /** The lane has its turn. */
