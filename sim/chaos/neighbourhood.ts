@@ -115,12 +115,22 @@ export class Neighbourhood {
     return join(this.root, 'peers', name)
   }
 
-  /** Runs `grapevine up --json` until it says `ready`; `name` names its folder, in which it goes on when started again. */
+  /** Runs `grapevine up --json` until it says `ready`; `name` names its folder, in which it goes on when started again. Where that fails, none runs. */
   async up(name: string, args: string[] = [], start: Start = {}): Promise<PeerProcess> {
     const data = args.includes('--ephemeral') ? '' : this.folderOf(name)
     const events: PeerLine[] = []
     const onLine = (line: string) => void events.push(JSON.parse(line))
     const running = this.start(['up', '--json', ...(data ? ['--data', data] : []), ...args], onLine, start)
+    try {
+      return await this.#ready(name, data, running, events)
+    } catch (error) {
+      // Or it would keep its folder, and nobody could start there again.
+      await running.kill()
+      throw error
+    }
+  }
+
+  async #ready(name: string, data: string, running: RunningCommand, events: PeerLine[]): Promise<PeerProcess> {
     let gone: CommandResult | undefined
     running.ended.then((result) => {
       gone = result
