@@ -142,6 +142,7 @@ export class RealFleet implements Stage {
       running.life.over = true
       await process.kill()
       this.#collect(name, running)
+      this.history.note(name, 'start-failed', 'it was ended while it started')
       return
     }
     for (const address of process.addresses) {

@@ -54,7 +54,12 @@ function lookedAt(history: History, { peer, at, file }: PeerNote): boolean {
   // Story 1: another disk has taken its place. Story 2: the topic was handed to its keepers and removed, and perhaps taken up again.
   if (later.some((note) => note.what === 'lost' && note.file === undefined)) return false
   if (history.told.some((note) => note.peer === peer && note.at >= at && note.event.type === 'released')) return false
-  return file !== undefined && later.some(({ what }) => what === 'started')
+  // Story 3: it was opened by a run that did not come to tell anything, which may have cut the damaged end off.
+  return file !== undefined && later.find(isStart)?.what === 'started'
+}
+
+function isStart({ what }: PeerNote): boolean {
+  return what === 'started' || what === 'start-failed'
 }
 
 function told(history: History, { peer, at, file }: PeerNote): boolean {

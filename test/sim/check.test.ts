@@ -232,6 +232,12 @@ test('G8 sees damage of which nobody told, once the file was opened again', () =
   assert.equal(textsOf(new Repaired(made.evidence)), [])
   made.history.note('b', 'started')
   assert.equal(textsOf(new Repaired(made.evidence)), [`b has not told of damage: a bit of ${file} at 100`])
+  const short = new Made()
+  short.history.note('b', 'lost', `a bit of ${file} at 100`, file)
+  short.evidence.files.set('b', new Set([file]))
+  short.history.note('b', 'start-failed', 'it was ended while it started')
+  short.history.note('b', 'started')
+  assert.equal(textsOf(new Repaired(short.evidence)), [], 'what the first run found there it could tell nobody')
   const event = {
     type: 'damage-found' as const,
     topic: 't' as never,
