@@ -27,6 +27,8 @@ export interface BorrowingOptions {
   tell(notice: Notice): Promise<unknown>
   /** Whether this member holds the slot under this term. */
   holds(peer: PeerId, slot: number, term: number): boolean
+  /** Whether our own lease is fresh: without one, our lender counts us dead. */
+  isEntitled(): boolean
   bury(dead: Loaded, reason: DeadReason, attempts: number): Promise<void>
   /** Who borrowed something has room for more. */
   onSettled(): void
@@ -187,7 +189,8 @@ export class Borrowing implements Settler {
 
   #refuseLost(delivery: Delivery, isSettled: boolean): void {
     const has = this.#has.get(delivery)
-    if (!isSettled && has !== undefined && has.until > this.#options.clock.now()) return
+    const { clock, isEntitled } = this.#options
+    if (!isSettled && isEntitled() && has !== undefined && has.until > clock.now()) return
     this.#has.delete(delivery)
     throw this.#lost(delivery, isSettled ? 'settled' : 'expired', has?.from)
   }

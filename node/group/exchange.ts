@@ -92,6 +92,11 @@ export class Exchange {
     }
   }
 
+  /** What the dead have borrowed is handed out again. */
+  look(isDead: (peer: PeerId) => boolean): void {
+    this.#lending?.look(isDead)
+  }
+
   /** Everybody here got what there is for it: whoever has nothing to do hears what is left. */
   onServed(): void {
     const { backlog, clock, isQueue, tell } = this.#options

@@ -1,7 +1,7 @@
 /**
  * Lends records of our slots to members that asked for some, across the control topic: they may have none of their own while others have more than
  * they can work off. A borrower has a record as a consumer of ours would, under our lease, and for a little longer than it is told: so its time
- * is over there before it is here. It acknowledges by itself, for all to hear; what it gives back comes to us.
+ * is over there before it is here. It acknowledges by itself, for all to hear; what it gives back comes to us, and what it has when it dies.
  */
 import { limits } from '../limits.ts'
 import type { FeedId, PeerId } from '../types.ts'
@@ -49,6 +49,11 @@ export class Lending {
         .tell({ type: 'lend', to, id, visibilityMs: this.#options.visibilityMs, records: [] })
         .catch(() => undefined)
     })
+  }
+
+  /** A borrower that fell silent for a lease has no record longer than a holder of slots would. */
+  look(isDead: (peer: PeerId) => boolean): void {
+    for (const { loan, delivery } of this.#lent.values()) if (isDead(loan.to)) this.#options.desk.giveBack(delivery, 0)
   }
 
   onReturn(by: PeerId, { nacks, extensions }: Returned): void {

@@ -338,7 +338,8 @@ export class Member {
     })
     const holds = (peer: PeerId, slot: number, term: number) =>
       roster.holderOf(slot) === peer && roster.terms()[slot] === term
-    this.#exchange.begin({ desk: this.#desk, visibilityMs, group, log, work, holds, bury: buryIt })
+    const isEntitled = () => roster.isEntitled(clock.now())
+    this.#exchange.begin({ desk: this.#desk, visibilityMs, group, log, work, holds, isEntitled, bury: buryIt })
     this.#reader = new Reader({
       log,
       slots: new Slots(type),
@@ -439,6 +440,7 @@ export class Member {
       () => this.#onBeatWritten(beat.n),
       () => undefined,
     )
+    this.#exchange.look((peer) => this.#roster.isDead(peer, now))
     if (now - this.#openedAt > 2 * this.options.settings.leaseMs) void this.#fold().catch(() => undefined)
     this.#majority?.look()
     this.#sumUp(now)

@@ -57,6 +57,11 @@ export class Members {
     return this.#heard.get(peer)?.leaving === true
   }
 
+  /** Whether it was heard of, and then fell silent without a word. */
+  isDead(peer: PeerId, now: number): boolean {
+    return this.#heard.has(peer) && !this.isLive(peer, now) && !this.isLeaving(peer)
+  }
+
   /** Numbers of the last beats of live members. */
   lastBeats(now: number): [PeerId, number][] {
     return [...this.#heard].filter(([peer]) => this.isLive(peer, now)).map(([peer, { n }]) => [peer, n])

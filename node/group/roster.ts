@@ -115,6 +115,11 @@ export class Roster {
     return this.#leaving ? others : [...others, this.#options.me].sort()
   }
 
+  /** Whether it fell silent for a lease without having left. */
+  isDead(peer: PeerId, now: number): boolean {
+    return peer !== this.#options.me && this.#members.isDead(peer, now)
+  }
+
   silentFor(peer: PeerId, now: number): number {
     return peer === this.#options.me ? 0 : this.#members.silentFor(peer, now)
   }

@@ -87,7 +87,7 @@ export const queueMutants: Mutant[] = [
   {
     name: 'borrow-for-ever',
     file: 'node/group/borrowing.ts',
-    find: 'if (!isSettled && has !== undefined && has.until > this.#options.clock.now()) return\n',
+    find: 'if (!isSettled && isEntitled() && has !== undefined && has.until > clock.now()) return\n',
     replace: 'if (!isSettled && has !== undefined) return\n',
     breaks: 'G7',
     workload: 'queue',

@@ -8,6 +8,7 @@ import { suite } from '../helper/suite.ts'
 const test = suite('queue')
 const slow = { deadlineMs: 90_000 }
 
+const byNumber = (x: number, y: number) => x - y
 const valuesOf = <T>(records: readonly { value: T }[]) => records.map(({ value }) => value)
 
 /** Receives until there is nothing more. */
@@ -398,6 +399,32 @@ test(
       assert.equal(await qa.receive({ max: 30, waitMs: 1_000 }), [], 'all of it is with the borrower')
       for (const record of got) await record.ack()
       await world.until(async () => (await qa.stats()).records === 0)
+    }),
+  slow,
+)
+
+test(
+  'what a borrower had comes again a lease after it died, however long it might have had it',
+  () =>
+    simulate({ peers: 3, seed: 5 }, async (world) => {
+      const [a, b, c] = world.peers
+      const open = (peer: typeof a) => peer.queue<number>('jobs', { visibilityMs: 300_000 })
+      await Promise.all([a, c].map((peer) => open(peer).receive()))
+      for (let i = 0; i < 30; i++) await open(a).send(i)
+      const had: number[] = []
+      b.run(async () => {
+        for await (const { value } of open(b).consume({ concurrency: 30 })) had.push(value)
+      })
+      await world.until(() => had.length === 30)
+      await b.crash()
+      const crashed = world.now
+      const again: number[] = []
+      await world.until(async () => {
+        for (const peer of [a, c]) again.push(...(await drainOf(open(peer))))
+        return again.length >= 30
+      })
+      assert.equal(again.sort(byNumber), had.sort(byNumber))
+      assert.ok(world.now - crashed < 15_000, `after ${world.now - crashed} ms`)
     }),
   slow,
 )
