@@ -2,7 +2,7 @@ import * as assert from 'uvu/assert'
 import { type GroupRecord, isError } from '../../node/index.ts'
 import { type SimulatedPeer, type SimulatedWorld, simulate } from '../../sim/index.ts'
 import { suite } from '../helper/suite.ts'
-import { type Handle, numbers, Shift } from './shift.ts'
+import { numbers, Shift } from './shift.ts'
 
 const test = suite('group')
 /** Those with much virtual time. */
@@ -73,38 +73,6 @@ test('tokens of a slot never go back, whoever dies and comes', () =>
       highest.set(value, token)
     }
     assert.ok([...highest.values()].some((token) => token > 2))
-  }))
-
-test('what is refused is handed out again, up to the limit, and then is a dead letter that says why', () =>
-  simulate({ peers: 3, seed: 2 }, async (world) => {
-    const shift = new Shift(world, { maxReceives: 3, deadLetter: 'jobs.lost' })
-    const [a, b] = world.peers
-    for (const one of world.peers)
-      shift.begin(one, (record) => (record.value === 5 ? record.nack({ delayMs: 1_000 }) : record.ack()))
-    const jobs = a.topic<number>('jobs')
-    await jobs.publishMany(numbers(5))
-    const receipt = await jobs.publish(5, { key: 'k', headers: { origin: 'test' } })
-    await world.until(async () => (await b.read('jobs.lost')).length === 1)
-    const [dead] = await b.read<number>('jobs.lost')
-    assert.equal([dead?.value, dead?.key], [5, 'k'])
-    assert.equal(dead?.headers, {
-      origin: 'test',
-      'grapevine-dead-reason': 'max-receives',
-      'grapevine-dead-group': 'work',
-      'grapevine-dead-topic': 'jobs',
-      'grapevine-dead-feed': receipt.feed,
-      'grapevine-dead-index': String(receipt.index),
-      'grapevine-dead-publisher': a.id,
-      'grapevine-dead-time': dead?.headers['grapevine-dead-time'],
-      'grapevine-dead-attempts': '3',
-    })
-    const tries = shift.handed.filter(({ value }) => value === 5)
-    assert.equal(
-      tries.map(({ attempt }) => attempt),
-      [1, 2, 3],
-    )
-    assert.ok(tries.every(({ at }, i) => i === 0 || at - (tries[i - 1]?.at ?? 0) >= 1_000))
-    await world.until(async () => (await shift.status(a)).lag === 0)
   }))
 
 test('attempts are counted across members: a record that kills its consumer ends as a dead letter', () =>
@@ -224,37 +192,6 @@ test(
     }),
   slow,
 )
-
-test('a holder that was paused for longer than its lease is told so, and only the new holder settles the record', () =>
-  simulate({ peers: 3, seed: 10 }, async (world) => {
-    const shift = new Shift(world, { type: 'failover' })
-    const [a, b, c] = world.peers
-    const outcomes: string[] = []
-    const slow: Handle = async (record, name) => {
-      await world.sleep(500)
-      await record.ack().then(
-        () => outcomes.push(`${name} done`),
-        (error) => {
-          if (!isError(error, 'LeaseLost')) throw error
-          outcomes.push(`${name} ${error.data.reason}`)
-        },
-      )
-    }
-    shift.begin(b, slow, 1)
-    await world.sleep(4_000)
-    shift.begin(c, slow, 1)
-    await world.sleep(2_000)
-    await a.topic<number>('jobs').publish(1)
-    await world.until(() => shift.handed.length === 1)
-    await b.pause()
-    await world.until(() => outcomes.length === 1)
-    await b.resume()
-    await world.until(() => outcomes.length === 2)
-    assert.equal(outcomes, [`${c.name} done`, `${b.name} taken`])
-    const [first, second] = shift.handed
-    assert.ok((second?.token ?? 0) > (first?.token ?? 0))
-    assert.equal([first?.attempt, second?.attempt], [1, 2])
-  }))
 
 test('a consumer that takes too long loses the record, unless it asks for more time', () =>
   simulate({ peers: 2, seed: 11 }, async (world) => {
