@@ -17,7 +17,15 @@ export type WorkerLine = { ns: string } & (
 )
 
 function say(line: Record<string, unknown>): void {
-  writeSync(1, `${JSON.stringify({ ns: String(process.hrtime.bigint()), ...line })}\n`)
+  const bytes = Buffer.from(`${JSON.stringify({ ns: String(process.hrtime.bigint()), ...line })}\n`)
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(1, bytes, at)
+    } catch (error) {
+      // Whoever reads is behind: nothing that happens after this line may be told before it.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+    }
+  }
 }
 
 const [folder, join, text] = process.argv.slice(2) as [string, string, string]
