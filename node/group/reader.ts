@@ -183,7 +183,8 @@ export class Reader {
     const { feed, head } = batch.head
     const scan = this.#scanOf(batch)
     scan.next = head.firstIndex + head.count
-    if (isPast(this.#options.start(), feed, head.seq)) {
+    const start = this.#options.start()
+    if (isPast(start, feed, head.seq)) {
       scan.ends.fill(scan.next)
       return false
     }
@@ -203,7 +204,7 @@ export class Reader {
       scan.ends[slot] = index + 1
       if (!isOurs(slot) || progress.isDone(slot, feed, index)) continue
       const placed = placedOf(batch, records, i)
-      if (!isWanted(this.#options.start(), placed)) continue
+      if (!isWanted(start, placed)) continue
       const lane = byKey && key !== undefined ? `k${key}` : dedupId === undefined ? undefined : `d${dedupId}`
       const place = { ...placed, slot, index, from, offset: offset + i, lane }
       if (sorting === undefined) backlog.add(place)
