@@ -60,7 +60,8 @@ test('forged cards and garbage are counted, known to nobody, and end the connect
   bad.say(encodeFriendFrame({ type: 'cards', items: [{ bytes: card, ageMs: 0 }] }))
   await until(() => told.length === 1)
   assert.equal(told, ['true a card is not signed by its peer'])
-  for (let i = 0; i < 4; i++) bad.say(ports.random.bytes(100))
+  // Not at random: one in a thousand random frames reads as one of a kind of the future, which is no offence.
+  for (let i = 0; i < 4; i++) bad.say(new Uint8Array(100).fill(0xff))
   await until(() => told.length === 5 && victim.host.connected().length === 1)
   assert.equal(victim.cards.topics(), new Set())
   await bad.host.dial(victim.host.addresses()[0] as string).catch(() => undefined)
