@@ -220,6 +220,14 @@ export class Backlog {
     return true
   }
 
+  /** What waits for its time waits until then instead. False where it does not. */
+  retime(feed: FeedId, index: number, at: number): boolean {
+    const waiting = this.#get(feed, index)
+    if (waiting?.state !== 'waiting' || waiting.at === 0) return false
+    waiting.at = at
+    return true
+  }
+
   /** The record is done, here or elsewhere. */
   done(feed: FeedId, index: number): void {
     const waiting = this.#get(feed, index)

@@ -168,6 +168,12 @@ export class Desk implements Settler {
     if (this.#options.backlog.extend(delivery, until)) this.#wakeAt(until)
   }
 
+  /** What is not handed out yet, since somebody has it who borrowed it, is to be handed out from then on. */
+  retime(feed: FeedId, index: number, at: number): void {
+    if (!this.#options.backlog.retime(feed, index, at)) return
+    this.#wakeAt(at)
+  }
+
   /** The slot went to somebody else. */
   drop(slot: number): void {
     this.#options.backlog.drop(slot)

@@ -85,7 +85,7 @@ export class Exchange {
         break
       case 'return':
         if (word.to === me) this.#lending?.onReturn(by, word)
-        else if (!isOld) this.#borrowing?.onReturn(word)
+        else if (!isOld) this.#borrowing?.onReturn(by, word)
         break
       default:
         word satisfies never
@@ -95,6 +95,7 @@ export class Exchange {
   /** What the dead have borrowed is handed out again. */
   look(isDead: (peer: PeerId) => boolean): void {
     this.#lending?.look(isDead)
+    this.#borrowing?.look(isDead)
   }
 
   /** Everybody here got what there is for it: whoever has nothing to do hears what is left. */

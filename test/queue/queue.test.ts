@@ -430,6 +430,34 @@ test(
 )
 
 test(
+  'what was borrowed of somebody who died is left to its borrower, and comes again a lease after that died as well',
+  () =>
+    simulate({ peers: 3, seed: 5 }, async (world) => {
+      const [a, b, c] = world.peers
+      const open = (peer: typeof a) => peer.queue<number>('jobs', { visibilityMs: 300_000 })
+      await Promise.all([a, c].map((peer) => open(peer).receive()))
+      for (let i = 0; i < 30; i++) await open(a).send(i)
+      const had: number[] = []
+      b.run(async () => {
+        for await (const { value } of open(b).consume({ concurrency: 30 })) had.push(value)
+      })
+      await world.until(() => had.length === 30)
+      await a.crash()
+      const again: number[] = []
+      const lookFor = async (ms: number) => {
+        for (const end = world.now + ms; world.now < end && again.length < 30; await world.sleep(200))
+          again.push(...(await drainOf(open(c))))
+      }
+      await lookFor(12_000)
+      assert.equal(again, [])
+      await b.crash()
+      await lookFor(15_000)
+      assert.equal(again.sort(byNumber), had.sort(byNumber))
+    }),
+  slow,
+)
+
+test(
   'a consumer borrows what others cannot work off, no more than it may have at once, and returns what it has not looked at',
   () =>
     simulate({ peers: 3, seed: 3 }, async (world) => {
