@@ -25,6 +25,8 @@ interface Job {
 /** npm runs scripts in the package's folder; helper/suite.test.ts runs this in folders of its own. */
 const root = process.cwd()
 const atOnce = 2
+/** Every test file is a process, and so is every peer of many tests: each would compile the same modules once more. */
+process.env.NODE_COMPILE_CACHE ??= join(tmpdir(), 'node-compile-cache')
 /** `npm run soak` has tests of ten minutes each. */
 const fileMsMax = process.env.GRAPEVINE_SOAK ? 2_400_000 : 300_000
 
