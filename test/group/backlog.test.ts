@@ -157,6 +157,19 @@ test('what waits for its time takes no room, keeps its lane waiting, and is read
   assert.equal(indexes(take(backlog)), [1])
 })
 
+test('what waits for its time may get another, and nothing else does', () => {
+  const backlog = filled({ ...entry(0), notBefore: 500 }, entry(1))
+  assert.not(backlog.retime(feed, 1, 900), 'its time has come')
+  assert.not(backlog.retime(feed, 2, 900), 'it is not here')
+  const [other] = take(backlog) as [Delivery]
+  backlog.handOut(other, 700)
+  assert.not(backlog.retime(feed, 1, 900), 'somebody has it')
+  assert.ok(backlog.retime(feed, 0, 100))
+  assert.equal([backlog.nextAt(), backlog.delayed], [100, 1])
+  backlog.expire(100)
+  assert.equal([indexes(take(backlog)), backlog.delayed], [[0], 0])
+})
+
 test('a later record of a lane whose time comes does not pass the one before it', () => {
   const backlog = filled(entry(0, 'k'), { ...entry(1, 'k'), notBefore: 500 })
   assert.equal(indexes(take(backlog)), [0])

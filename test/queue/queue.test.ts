@@ -458,6 +458,30 @@ test(
 )
 
 test(
+  'a borrower whose lender has died gives back and extends as before',
+  () =>
+    simulate({ peers: 3, seed: 5 }, async (world) => {
+      const [a, b, c] = world.peers
+      const open = (peer: typeof a) => peer.queue<number>('jobs', { visibilityMs: 40_000 })
+      await Promise.all([a, b, c].map((peer) => open(peer).receive()))
+      for (let i = 0; i < 30; i++) await open(a).send(i)
+      const had: QueueRecord<number>[] = []
+      await world.until(async () => had.push(...(await open(b).receive({ max: 10 }))) === 30)
+      await a.crash()
+      await world.sleep(10_000)
+      const [refused, extended] = [had.slice(0, 15), had.slice(15)]
+      for (const record of refused) await record.nack()
+      for (const record of extended) await record.extend(120_000)
+      assert.equal((await drainOf(open(c))).sort(byNumber), valuesOf(refused).sort(byNumber))
+      await world.sleep(50_000)
+      assert.equal(await drainOf(open(c)), [])
+      for (const record of extended) await record.ack()
+      await world.until(async () => (await open(c).stats()).records === 0)
+    }),
+  slow,
+)
+
+test(
   'a consumer borrows what others cannot work off, no more than it may have at once, and returns what it has not looked at',
   () =>
     simulate({ peers: 3, seed: 3 }, async (world) => {
