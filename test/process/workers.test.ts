@@ -4,11 +4,10 @@
  * GRAPEVINE_SOAK=1 works off 20,000 jobs, ten times each. How long it took until others had what a killed one had in hands is printed.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { createPeer, limits, type QueueOptions } from '../../node/index.ts'
@@ -32,81 +31,113 @@ const takeoverMs = 2_000
 
 type Step = Extract<WorkerLine, { value: number }> & { worker: number; at: number }
 
+/** One process, and what it says: into a file, since a pipe would make it wait for us, and us for it. */
+class Worker {
+  readonly child: ChildProcess
+  readonly number: number
+  /** What it has in hands, as far as it was read. */
+  readonly open = new Set<number>()
+  readonly #lines: number
+  readonly #onStep: (step: Step) => void
+  #isReady = false
+  #rest = ''
+
+  constructor(number: number, folder: string, args: readonly string[], onStep: (step: Step) => void) {
+    this.number = number
+    this.#onStep = onStep
+    const lines = join(folder, `${number}.lines`)
+    const out = openSync(lines, 'a')
+    const script = [join(import.meta.dirname, 'worker.ts'), join(folder, String(number)), ...args]
+    this.child = spawn(process.execPath, script, { stdio: ['ignore', out, 'inherit'] })
+    closeSync(out)
+    this.#lines = openSync(lines, 'r')
+  }
+
+  async ready(): Promise<void> {
+    while (!this.#isReady && this.child.exitCode === null) {
+      await sleep(50)
+      this.read()
+    }
+  }
+
+  /** Reads what it has said since. */
+  read(): void {
+    const piece = Buffer.alloc(65_536)
+    for (let n = readSync(this.#lines, piece); n > 0; n = readSync(this.#lines, piece)) {
+      const lines = (this.#rest + piece.toString('latin1', 0, n)).split('\n')
+      this.#rest = lines.pop() ?? ''
+      for (const line of lines) this.#take(JSON.parse(line))
+    }
+  }
+
+  /** Ends it, and reads what it said to its end. */
+  async end(signal: NodeJS.Signals, patienceMs?: number): Promise<void> {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      const exited = new Promise((resolve) => this.child.once('exit', resolve))
+      this.child.kill(signal)
+      await (patienceMs === undefined ? exited : Promise.race([exited, sleep(patienceMs, undefined, { ref: false })]))
+      this.child.kill('SIGKILL')
+      await exited
+    }
+    this.read()
+    closeSync(this.#lines)
+  }
+
+  #take(line: WorkerLine): void {
+    if (line.type === 'ready') {
+      this.#isReady = true
+      return
+    }
+    if (line.type === 'got') this.open.add(line.value)
+    else if (line.type !== 'done') this.open.delete(line.value)
+    this.#onStep({ ...line, worker: this.number, at: Number(BigInt(line.ns) / 1_000n) / 1_000 })
+  }
+}
+
 class Crew {
   readonly steps: Step[] = []
   /** What each killed one had in hands. */
   readonly kills: { at: number; values: Set<number> }[] = []
-  readonly #running = new Map<number, ChildProcess>()
-  readonly #open = new Map<number, Set<number>>()
+  readonly #running: Worker[] = []
   readonly #folder: string
-  readonly #join: string
-  readonly #options: WorkerOptions
+  readonly #args: readonly string[]
   #count = 0
 
   constructor(folder: string, join: string, options: WorkerOptions) {
     this.#folder = folder
-    this.#join = join
-    this.#options = options
+    this.#args = [join, JSON.stringify(options)]
   }
 
   async start(): Promise<void> {
-    const worker = this.#count++
-    const child = spawn(
-      process.execPath,
-      [
-        join(import.meta.dirname, 'worker.ts'),
-        join(this.#folder, String(worker)),
-        this.#join,
-        JSON.stringify(this.#options),
-      ],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
-    )
-    this.#running.set(worker, child)
-    this.#open.set(worker, new Set())
-    const ready = Promise.withResolvers<void>()
-    createInterface(child.stdout).on('line', (text) => {
-      const line = JSON.parse(text) as WorkerLine
-      if (line.type === 'ready') ready.resolve()
-      else this.#onStep({ ...line, worker, at: Number(BigInt(line.ns) / 1_000n) / 1_000 })
-    })
-    child.once('exit', () => ready.resolve())
-    await ready.promise
+    const worker = new Worker(this.#count++, this.#folder, this.#args, (step) => this.steps.push(step))
+    this.#running.push(worker)
+    await worker.ready()
+  }
+
+  read(): void {
+    for (const worker of this.#running) worker.read()
   }
 
   /** Kills one of those that run and starts another. */
   async strike(draw: () => number): Promise<void> {
-    const [worker, child] = [...this.#running][Math.floor(draw() * this.#running.size)] ?? []
-    if (worker === undefined || child === undefined) return
-    this.#running.delete(worker)
+    const [worker] = this.#running.splice(Math.floor(draw() * this.#running.length), 1)
+    if (worker === undefined) return
     const at = Number(process.hrtime.bigint() / 1_000n) / 1_000
-    child.kill('SIGKILL')
-    // What it had printed is read to its end.
-    await new Promise((resolve) => child.once('close', resolve))
-    this.kills.push({ at, values: this.#open.get(worker) ?? new Set() })
+    await worker.end('SIGKILL')
+    this.kills.push({ at, values: worker.open })
     await this.start()
   }
 
   async stop(): Promise<void> {
-    const ended = [...this.#running.values()].map((child) => new Promise((resolve) => child.once('close', resolve)))
-    for (const child of this.#running.values()) child.kill('SIGTERM')
-    const patience = sleep(15_000, undefined, { ref: false })
-    await Promise.race([Promise.all(ended), patience])
-    for (const child of this.#running.values()) child.kill('SIGKILL')
+    await Promise.all(this.#running.map((worker) => worker.end('SIGTERM', 15_000)))
   }
 
   /** From each kill to the moment when somebody else had the first of what the killed one had in hands. */
   takeovers(): number[] {
     return this.kills.flatMap(({ at, values }) => {
-      const again = this.steps.find((step) => step.type === 'got' && step.at > at && values.has(step.value))
-      return again === undefined ? [] : [again.at - at]
+      const again = this.steps.filter((step) => step.type === 'got' && step.at > at && values.has(step.value))
+      return again.length === 0 ? [] : [Math.min(...again.map((step) => step.at)) - at]
     })
-  }
-
-  #onStep(step: Step): void {
-    this.steps.push(step)
-    const open = this.#open.get(step.worker)
-    if (step.type === 'got') open?.add(step.value)
-    else if (step.type !== 'done') open?.delete(step.value)
   }
 }
 
@@ -149,6 +180,7 @@ async function workOff({ signal }: TestTools, fifo: boolean, round: number): Pro
       await crew.strike(draw)
     }
     await sent
+    crew.read()
     judge(crew, fifo, `round ${round + 1}, seed ${seed}: ${acked()} acknowledged`)
   } finally {
     await crew.stop()
