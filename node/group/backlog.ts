@@ -53,6 +53,8 @@ interface Waiting {
   state: 'waiting' | 'taken' | 'out'
   /** Under which it is taken or out. */
   delivery: Delivery | undefined
+  /** Its consumer did not want it: it goes behind what nobody has had yet. */
+  isRefused: boolean
   /** It is out, and not to come again: the group was moved past it. */
   isPassed: boolean
   /** Nobody has had it, and its time has not come. */
@@ -124,7 +126,7 @@ export class Backlog {
     if (this.has(feed, index)) return
     const known = entry.lane === undefined ? undefined : this.#lanes.get(entry.lane)
     const lane = known ?? { key: entry.lane, records: [], level: undefined }
-    const fresh = { state: 'waiting', delivery: undefined, isPassed: false } as const
+    const fresh = { state: 'waiting', delivery: undefined, isRefused: false, isPassed: false } as const
     const waiting: Waiting = { entry, lane, ...fresh, delayed: at > 0, at }
     this.#put(waiting)
     if (at > 0) {
@@ -162,6 +164,7 @@ export class Backlog {
         round: this.#round,
       }
       oldest.state = 'taken'
+      oldest.isRefused = false
       oldest.delivery = delivery
       taken.push(delivery)
       if (taken.length >= most) break
@@ -213,9 +216,10 @@ export class Backlog {
   }
 
   /** The record goes back and is handed out again, not before `at`. False when it is not the caller's any more. */
-  giveBack(delivery: Delivery, at = 0): boolean {
+  giveBack(delivery: Delivery, at = 0, isRefused = false): boolean {
     const waiting = this.#find(delivery, 'taken') ?? this.#find(delivery, 'out')
     if (waiting === undefined) return false
+    waiting.isRefused = isRefused
     this.#wait(waiting, at)
     return true
   }
@@ -313,7 +317,8 @@ export class Backlog {
     // What lies before it was read again while it was out.
     if (records[1] !== undefined && records[1].entry.offset < entry.offset) insert(records, records.shift() as Waiting)
     const [oldest] = records
-    if (oldest?.at === 0) this.#setReady(oldest)
+    // Unless it was refused, it has waited longer than what was read after it.
+    if (oldest?.at === 0) this.#setReady(oldest, !oldest.isRefused && oldest.entry.offset < this.#newest)
   }
 
   #setReady({ lane, entry: { priority = limits.queuePriority } }: Waiting, overdue = false): void {

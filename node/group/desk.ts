@@ -149,12 +149,12 @@ export class Desk implements Settler {
 
   nack(delivery: Delivery, isSettled: boolean, delayMs: number): void {
     this.#refuseLost(delivery, isSettled)
-    this.#goBack(delivery, delayMs)
+    this.#goBack(delivery, delayMs, true)
   }
 
-  /** As `nack`, where it is still given to somebody. */
-  giveBack(delivery: Delivery, delayMs: number): void {
-    this.#goBack(delivery, delayMs)
+  /** As `nack`, where it is still given to somebody. `isRefused`: by an application, and not because that is gone. */
+  giveBack(delivery: Delivery, delayMs: number, isRefused: boolean): void {
+    this.#goBack(delivery, delayMs, isRefused)
   }
 
   extend(delivery: Delivery, isSettled: boolean, ms: number): void {
@@ -322,9 +322,9 @@ export class Desk implements Settler {
     return new GrapevineError('LeaseLost', sentence, { group, record, reason, holder: holderOf(delivery.slot) })
   }
 
-  #goBack(delivery: Delivery, delayMs = 0): void {
+  #goBack(delivery: Delivery, delayMs = 0, isRefused = false): void {
     const at = delayMs > 0 ? this.#options.clock.now() + delayMs : 0
-    if (!this.#options.backlog.giveBack(delivery, at)) return
+    if (!this.#options.backlog.giveBack(delivery, at, isRefused)) return
     this.#release(delivery)
     if (at > 0) this.#wakeAt(at)
     this.#onChange()

@@ -53,14 +53,15 @@ export class Lending {
 
   /** A borrower that fell silent for a lease has no record longer than a holder of slots would. */
   look(isDead: (peer: PeerId) => boolean): void {
-    for (const { loan, delivery } of this.#lent.values()) if (isDead(loan.to)) this.#options.desk.giveBack(delivery, 0)
+    for (const { loan, delivery } of this.#lent.values())
+      if (isDead(loan.to)) this.#options.desk.giveBack(delivery, 0, false)
   }
 
   onReturn(by: PeerId, { nacks, extensions }: Returned): void {
     const { desk } = this.#options
     for (const [feed, index, attempt, term, ms] of nacks) {
       const lent = this.#find(by, feed, index, attempt, term)
-      if (lent !== undefined) desk.giveBack(lent, ms)
+      if (lent !== undefined) desk.giveBack(lent, ms, true)
     }
     for (const [feed, index, attempt, term, ms] of extensions) {
       const lent = this.#find(by, feed, index, attempt, term)
@@ -82,7 +83,7 @@ export class Lending {
       return [slot, feed, head.head.seq, index, from, attempt, term]
     })
     tell({ type: 'lend', to: loan.to, id, visibilityMs, records }).catch(() => {
-      for (const { delivery } of lent) desk.giveBack(delivery, 0)
+      for (const { delivery } of lent) desk.giveBack(delivery, 0, false)
     })
   }
 

@@ -57,6 +57,16 @@ test('what is given back comes again before what follows it in its lane', () => 
   assert.equal(indexes(take(backlog)), [0])
 })
 
+test('what comes again does not queue up behind what came later', () => {
+  const backlog = filled(entry(0), { ...entry(1), notBefore: 500 }, entry(2), entry(3), entry(4))
+  const [returned, expired, refused] = backlog.take(3, ours, never) as [Delivery, Delivery, Delivery]
+  for (const delivery of [returned, expired, refused]) backlog.handOut(delivery, 400)
+  backlog.giveBack(returned)
+  backlog.giveBack(refused, 0, true)
+  backlog.expire(500)
+  assert.equal(indexes(take(backlog)), [0, 1, 2, 4, 3], 'but what its consumer refused does')
+})
+
 test('what is not settled in time goes back, and its delivery is worth nothing any more', () => {
   const backlog = filled(entry(0))
   const [first] = take(backlog) as [Delivery]
