@@ -53,8 +53,12 @@ class Worker {
     this.#lines = openSync(lines, 'r')
   }
 
+  get #hasEnded(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null
+  }
+
   async ready(): Promise<void> {
-    while (!this.#isReady && this.child.exitCode === null) {
+    while (!this.#isReady && !this.#hasEnded) {
       await sleep(50)
       this.read()
     }
@@ -72,7 +76,7 @@ class Worker {
 
   /** Ends it, and reads what it said to its end. */
   async end(signal: NodeJS.Signals, patienceMs?: number): Promise<void> {
-    if (this.child.exitCode === null && this.child.signalCode === null) {
+    if (!this.#hasEnded) {
       const exited = new Promise((resolve) => this.child.once('exit', resolve))
       this.child.kill(signal)
       await (patienceMs === undefined ? exited : Promise.race([exited, sleep(patienceMs, undefined, { ref: false })]))

@@ -1,7 +1,7 @@
 /** Queues between simulated peers, after what Amazon SQS, RabbitMQ and ActiveMQ say of theirs. */
 import * as assert from 'uvu/assert'
 import { isError, type Queue, type QueueRecord } from '../../node/index.ts'
-import { simulate } from '../../sim/index.ts'
+import { type SimulatedPeer, type SimulatedWorld, simulate } from '../../sim/index.ts'
 import { refusal } from '../helper/refusal.ts'
 import { suite } from '../helper/suite.ts'
 
@@ -22,6 +22,20 @@ async function drainOf<T>(queue: Queue<T>, settle = (record: QueueRecord<T>) => 
       await settle(record)
     }
   }
+}
+
+/** `b` has thirty jobs in hands, for as long as it likes, of a queue that `a` and `c` have open as well. */
+async function borrowAll(world: SimulatedWorld<3>) {
+  const [a, b, c] = world.peers
+  const open = (peer: SimulatedPeer) => peer.queue<number>('jobs', { visibilityMs: 300_000 })
+  await Promise.all([a, c].map((peer) => open(peer).receive()))
+  for (let i = 0; i < 30; i++) await open(a).send(i)
+  const had: number[] = []
+  b.run(async () => {
+    for await (const { value } of open(b).consume({ concurrency: 30 })) had.push(value)
+  })
+  await world.until(() => had.length === 30)
+  return { a, b, c, open, had }
 }
 
 test('what is sent is received once, acknowledged, and gone', () =>
@@ -407,15 +421,7 @@ test(
   'what a borrower had comes again a lease after it died, however long it might have had it',
   () =>
     simulate({ peers: 3, seed: 5 }, async (world) => {
-      const [a, b, c] = world.peers
-      const open = (peer: typeof a) => peer.queue<number>('jobs', { visibilityMs: 300_000 })
-      await Promise.all([a, c].map((peer) => open(peer).receive()))
-      for (let i = 0; i < 30; i++) await open(a).send(i)
-      const had: number[] = []
-      b.run(async () => {
-        for await (const { value } of open(b).consume({ concurrency: 30 })) had.push(value)
-      })
-      await world.until(() => had.length === 30)
+      const { a, b, c, open, had } = await borrowAll(world)
       await b.crash()
       const crashed = world.now
       const again: number[] = []
@@ -433,15 +439,7 @@ test(
   'what was borrowed of somebody who died is left to its borrower, and comes again a lease after that died as well',
   () =>
     simulate({ peers: 3, seed: 5 }, async (world) => {
-      const [a, b, c] = world.peers
-      const open = (peer: typeof a) => peer.queue<number>('jobs', { visibilityMs: 300_000 })
-      await Promise.all([a, c].map((peer) => open(peer).receive()))
-      for (let i = 0; i < 30; i++) await open(a).send(i)
-      const had: number[] = []
-      b.run(async () => {
-        for await (const { value } of open(b).consume({ concurrency: 30 })) had.push(value)
-      })
-      await world.until(() => had.length === 30)
+      const { a, b, c, open, had } = await borrowAll(world)
       await a.crash()
       const again: number[] = []
       const lookFor = async (ms: number) => {
