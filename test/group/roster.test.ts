@@ -19,7 +19,7 @@ function oneEach(village: Village): void {
 test('a member alone holds everything after two beats', () => {
   const village = new Village({})
   const a = village.add('a')
-  village.pass(1_900)
+  village.pass(1_400)
   assert.is(a.roster.termOf(7, village.now), undefined)
   village.pass(300)
   assert.is(a.roster.termOf(7, village.now), 1)

@@ -19,10 +19,14 @@ export interface Villager {
   effects: RosterEffect[]
 }
 
-interface Letter {
-  at: number
+interface Told {
   from: PeerId
   beat: Beat
+}
+
+interface Letter {
+  at: number
+  told: Told
 }
 
 const stepMs = 100
@@ -32,10 +36,10 @@ export class Village {
   readonly villagers: Villager[] = []
   readonly #settings: GroupSettings
   readonly #delayMs: () => number
-  readonly #nextTick = new Map<Villager, number>()
+  readonly #nextTick = new Map<Villager, { beat: number; extra: number | undefined }>()
   readonly #letters = new Map<Villager, Letter[]>()
   /** What has come to each, on a disk that outlives it. */
-  readonly #logs = new Map<PeerId, { from: PeerId; beat: Beat }[]>()
+  readonly #logs = new Map<PeerId, Told[]>()
   /** Which side of a partition somebody is on. */
   side = (_id: PeerId): number => 0
   /** How much later than others somebody hears somebody else, ms. */
@@ -54,12 +58,12 @@ export class Village {
     // Whoever comes reads what is on its disk, and what those it reaches have.
     const log = this.#logs.get(me) ?? []
     const reached = this.villagers.filter(({ id }) => this.side(id) === this.side(me))
-    const told = [log, ...reached.map(({ id }) => this.#logs.get(id) ?? [])].flat()
+    const told = [...new Set([log, ...reached.map(({ id }) => this.#logs.get(id) ?? [])].flat())]
     this.#logs.set(me, told)
     for (const { from, beat } of told) roster.onBeat(from, beat, this.now)
     roster.enter(this.now)
     this.villagers.push(villager)
-    this.#nextTick.set(villager, this.now)
+    this.#nextTick.set(villager, { beat: this.now, extra: undefined })
     return villager
   }
 
@@ -91,24 +95,27 @@ export class Village {
         villager,
         letters.filter(({ at }) => at > this.now),
       )
-    for (const { from, beat } of due) {
-      this.#logs.get(id)?.push({ from, beat })
-      effects.push(...roster.onBeat(from, beat, this.now))
+    for (const { told } of due) {
+      this.#logs.get(id)?.push(told)
+      effects.push(...roster.onBeat(told.from, told.beat, this.now))
     }
-    if ((this.#nextTick.get(villager) ?? 0) > this.now) return
-    this.#nextTick.set(villager, this.now + beatMsOf(this.#settings))
+    const next = this.#nextTick.get(villager) ?? { beat: 0, extra: undefined }
+    if (next.beat > this.now && (next.extra ?? this.now + 1) > this.now) return
+    if (next.beat <= this.now) next.beat = this.now + beatMsOf(this.#settings)
     const ticked = roster.tick(this.now, (slot) => this.busy(id, slot))
+    next.extra = roster.nextAt(this.now)
     effects.push(...ticked.effects)
     roster.onWritten(ticked.beat.n)
-    this.#logs.get(id)?.push({ from: id, beat: ticked.beat })
+    const told = { from: id, beat: ticked.beat }
+    this.#logs.get(id)?.push(told)
     for (const to of this.villagers) {
       if (to === villager) continue
       // What is cut off arrives when the partition is over: nothing told is lost.
       const cut = this.side(to.id) !== this.side(id)
       const at = cut ? Number.POSITIVE_INFINITY : this.now + this.#delayMs() + this.lag(id, to.id)
       const letters = this.#letters.get(to)
-      if (letters === undefined) this.#letters.set(to, [{ at, from: id, beat: ticked.beat }])
-      else letters.push({ at, from: id, beat: ticked.beat })
+      if (letters === undefined) this.#letters.set(to, [{ at, told }])
+      else letters.push({ at, told })
     }
   }
 
@@ -116,6 +123,7 @@ export class Village {
     this.side = () => 0
     for (const [{ id }, letters] of this.#letters)
       for (const letter of letters)
-        if (letter.at === Number.POSITIVE_INFINITY) letter.at = this.now + this.#delayMs() + this.lag(letter.from, id)
+        if (letter.at === Number.POSITIVE_INFINITY)
+          letter.at = this.now + this.#delayMs() + this.lag(letter.told.from, id)
   }
 }
