@@ -248,6 +248,11 @@ export const limits = {
   groupBeatMs: 1 * second,
   /** A claim stands unopposed for so many beats, and is in two of them: leaves half a beat of lease + 2 s for reading what to deliver. */
   groupClaimBeats: 1.5,
+  /** How long a slot that is to be handed over waits for what is on its way, and when it is tried again where that takes longer. */
+  groupHandOverBeats: 2,
+  groupHandOverPauseBeats: 10,
+  /** Who was silent for so many beats gets no slot that is free: it may be dead. What it holds it keeps for a lease. */
+  groupSuspectBeats: 1.5,
   /** How far `extend` may move the end of a record's lease from now: what SQS has. More: `InvalidOption`. */
   groupExtendMsMax: 12 * 3_600 * second,
   /** Members of one group that are remembered, some 200 B each. More: silent ones are forgotten, then newcomers are ignored. */

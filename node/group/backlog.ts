@@ -14,7 +14,7 @@
  */
 import { limits } from '../limits.ts'
 import type { FeedId } from '../types.ts'
-import { type Placed, Ready } from './ready.ts'
+import { type Place, type Placed, Ready } from './ready.ts'
 
 export interface Entry {
   readonly slot: number
@@ -29,6 +29,8 @@ export interface Entry {
   /** Number of its batch, and when it was published: what says whether it is wanted. */
   readonly seq: number
   readonly time: number
+  /** Somebody had it before it was read here. Default false. */
+  readonly isTried?: boolean
   /** Not to be handed out before. Default at once. */
   readonly notBefore?: number
   /** From 0 to `limits.queuePriorityMax`. Default `limits.queuePriority`. */
@@ -53,8 +55,8 @@ interface Waiting {
   state: 'waiting' | 'taken' | 'out'
   /** Under which it is taken or out. */
   delivery: Delivery | undefined
-  /** Its consumer did not want it: it goes behind what nobody has had yet. */
-  isRefused: boolean
+  /** Where it waits. What its consumer did not want goes behind what nobody has had yet. */
+  place: Place
   /** It is out, and not to come again: the group was moved past it. */
   isPassed: boolean
   /** Nobody has had it, and its time has not come. */
@@ -122,12 +124,13 @@ export class Backlog {
   }
 
   add(entry: Entry): void {
-    const { feed, index, offset, notBefore: at = 0 } = entry
+    const { feed, index, offset, isTried, notBefore: at = 0 } = entry
     if (this.has(feed, index)) return
     const known = entry.lane === undefined ? undefined : this.#lanes.get(entry.lane)
     const lane = known ?? { key: entry.lane, records: [], level: undefined }
-    const fresh = { state: 'waiting', delivery: undefined, isRefused: false, isPassed: false } as const
-    const waiting: Waiting = { entry, lane, ...fresh, delayed: at > 0, at }
+    const place = isTried ? 'again' : at > 0 || offset < this.#newest ? 'overdue' : 'new'
+    const fresh = { state: 'waiting', delivery: undefined, isPassed: false } as const
+    const waiting: Waiting = { entry, lane, ...fresh, place, delayed: at > 0, at }
     this.#put(waiting)
     if (at > 0) {
       this.#delayed++
@@ -137,7 +140,7 @@ export class Backlog {
     else {
       lane.records.push(waiting)
       if (lane.key !== undefined) this.#lanes.set(lane.key, lane)
-      if (at === 0) this.#setReady(waiting, offset < this.#newest)
+      if (at === 0) this.#setReady(waiting)
     }
     this.#newest = Math.max(this.#newest, offset)
   }
@@ -164,7 +167,6 @@ export class Backlog {
         round: this.#round,
       }
       oldest.state = 'taken'
-      oldest.isRefused = false
       oldest.delivery = delivery
       taken.push(delivery)
       if (taken.length >= most) break
@@ -219,7 +221,7 @@ export class Backlog {
   giveBack(delivery: Delivery, at = 0, isRefused = false): boolean {
     const waiting = this.#find(delivery, 'taken') ?? this.#find(delivery, 'out')
     if (waiting === undefined) return false
-    waiting.isRefused = isRefused
+    waiting.place = isRefused ? 'new' : 'again'
     this.#wait(waiting, at)
     return true
   }
@@ -244,7 +246,9 @@ export class Backlog {
     if (oldest === undefined) this.#forget(lane)
     if (oldest === undefined || at > 0) return
     this.#ready.delete(lane)
-    if (oldest.state === 'waiting' && oldest.at === 0) this.#setReady(oldest)
+    if (oldest.state !== 'waiting' || oldest.at > 0) return
+    // Its lane had a turn just now.
+    this.#setReady(oldest, oldest.place === 'again' ? 'again' : 'new')
   }
 
   /** The slot is not ours any more. */
@@ -261,7 +265,10 @@ export class Backlog {
     const expired: Delivery[] = []
     for (const waiting of this.#timed) {
       if (waiting.at > now) continue
-      if (waiting.state === 'out' && waiting.delivery !== undefined) expired.push(waiting.delivery)
+      if (waiting.state === 'out' && waiting.delivery !== undefined) {
+        waiting.place = 'again'
+        expired.push(waiting.delivery)
+      }
       this.#wait(waiting, 0)
     }
     return expired
@@ -317,12 +324,11 @@ export class Backlog {
     // What lies before it was read again while it was out.
     if (records[1] !== undefined && records[1].entry.offset < entry.offset) insert(records, records.shift() as Waiting)
     const [oldest] = records
-    // Unless it was refused, it has waited longer than what was read after it.
-    if (oldest?.at === 0) this.#setReady(oldest, !oldest.isRefused && oldest.entry.offset < this.#newest)
+    if (oldest?.at === 0) this.#setReady(oldest)
   }
 
-  #setReady({ lane, entry: { priority = limits.queuePriority } }: Waiting, overdue = false): void {
-    this.#ready.add(lane, priority, overdue)
+  #setReady({ lane, place: own, entry: { priority = limits.queuePriority } }: Waiting, place = own): void {
+    this.#ready.add(lane, priority, place)
   }
 
   #remove(waiting: Waiting): void {

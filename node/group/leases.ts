@@ -2,13 +2,14 @@
  * Who may deliver each slot: leases with terms. Pure; `tick` is called once a beat, `onBeat` with each beat of others.
  *
  * 1. A slot is claimed only when its holder left it out of a beat, or is not live any more.
- * 2. A claim names a higher term than any known, and is granted when it was in two beats and `claimMs` old, and nothing outranked it. A higher
+ * 2. A claim names a higher term than any known, and is granted when it was in two beats and one and a half beats old, and nothing outranked it. A higher
  *    term outranks a lower one; of one term, who holds outranks who claims, and otherwise the lower id the higher.
  * 3. Whoever sees itself outranked has lost the slot in that moment.
  * 4. Whoever is not entitled (its own lease ran out) holds nothing, and has to claim again.
  * 5. With a quorum a claim is granted only when a majority of the voters has heard it, and each of them tells with that what it knows of
  *    others (`known`): whoever held the slot was heard by a majority too, so one of them knows both.
- * 6. A holder that is not wanted any more delivers nothing new, and leaves the slot out of its beat when nothing of it is on its way.
+ * 6. A holder that is not wanted any more delivers nothing new, and leaves the slot out of its beat when nothing of it is on its way. Where somebody
+ *    works on a record for long, what else there is in the slot does not wait for that: the holder goes on, and tries again later.
  *
  * Leases are those of Gray and Cheriton (1989), without a server: what renews them is a beat that everybody hears. Terms are
  * fencing tokens (Kleppmann 2016): they never go back for a slot.
@@ -41,6 +42,7 @@ export interface LeaseView {
   /** Whether our own lease is fresh. */
   entitled: boolean
   mayClaim: boolean
+  leaving: boolean
   /** Whether our last beat went out. */
   told: boolean
   /** Number of the beat that is made now, and of the newest that those who must have heard. */
@@ -53,8 +55,9 @@ interface Slot {
   term: number
   holder: PeerId | undefined
   stage: 'claimed' | 'held' | 'leaving'
-  /** Beats of ours in which the claim went out, and when it was made. */
+  /** Beats of ours in which the claim went out. */
   beats: number
+  /** When it was claimed, or began to be handed over; of one that could not be handed over, when that is tried again. */
   since: number
   /** Number of the beat in which it went out first. */
   claimedIn: number
@@ -64,13 +67,14 @@ interface Slot {
 
 export class Leases {
   readonly #me: PeerId
+  readonly #beatMs: number
   readonly #claimMs: number
   readonly #slots: Slot[]
 
-  /** A claim stands for `claimMs` at least. */
-  constructor(me: PeerId, count: number, claimMs: number) {
+  constructor(me: PeerId, count: number, beatMs: number) {
     this.#me = me
-    this.#claimMs = claimMs
+    this.#beatMs = beatMs
+    this.#claimMs = limits.groupClaimBeats * beatMs
     this.#slots = Array.from({ length: count }, () => ({
       term: 0,
       holder: undefined,
@@ -184,17 +188,22 @@ export class Leases {
     const wanted = view.wanted[number] === this.#me
     if (slot.stage === 'claimed') {
       if (view.told) slot.beats++
-      if (!wanted || !view.mayClaim) slot.holder = undefined
+      if (view.leaving || !view.mayClaim) slot.holder = undefined
       const isHeard = view.heardUpTo >= slot.claimedIn
       const isDue = isHeard && slot.beats >= 2 && view.now - slot.since >= this.#claimMs
       if (slot.holder === undefined || !isDue || !view.entitled) return []
       slot.stage = 'held'
       return [{ type: 'granted', slot: number, term: slot.term }]
     }
+    if (slot.stage === 'held') {
+      if (wanted || (view.now < slot.since && !view.leaving)) return []
+      Object.assign(slot, { stage: 'leaving', since: view.now })
+    }
     // Once it is being handed over it goes, even if we are wanted again: its records are scattered already.
-    if (wanted && slot.stage === 'held') return []
-    slot.stage = 'leaving'
-    return view.isBusy(number) ? [] : this.#lose(number, view.wanted[number])
+    if (!view.isBusy(number)) return this.#lose(number, view.wanted[number])
+    const isStuck = !view.leaving && view.now - slot.since >= limits.groupHandOverBeats * this.#beatMs
+    if (isStuck) Object.assign(slot, { stage: 'held', since: view.now + limits.groupHandOverPauseBeats * this.#beatMs })
+    return []
   }
 
   #claim(number: number, slot: Slot, view: LeaseView): LeaseEffect[] {

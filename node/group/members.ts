@@ -12,18 +12,27 @@ export interface Sign {
   n: number
   /** Its last beat: it holds nothing any more. */
   leaving: boolean
+  /** It holds nothing and must not claim anything yet. */
+  listening?: boolean | undefined
 }
+
+/** Beats are late by a little now and then. */
+const overdueBeats = 1.2
 
 interface Heard extends Sign {
   at: number
+  /** Heard again since we listen. What comes all at once is read from the log, and may be what a dead one left behind. */
+  isSure: boolean
 }
 
 export class Members {
   readonly #silenceMs: number
+  readonly #beatMs: number
   readonly #heard = new Map<PeerId, Heard>()
 
-  constructor(silenceMs: number) {
+  constructor(silenceMs: number, beatMs: number) {
     this.#silenceMs = silenceMs
+    this.#beatMs = beatMs
   }
 
   /** `old`: of a run or beat that was superseded, to be ignored. `full`: one more than are remembered. */
@@ -32,8 +41,9 @@ export class Members {
     if (known !== undefined && now - known.at <= this.#silenceMs && sign.run < known.run) return 'old'
     if (known !== undefined && sign.run === known.run && sign.n <= known.n) return 'old'
     if (known === undefined && this.#heard.size >= limits.groupMembersMax && !this.#forgetSilent(now)) return 'full'
-    const { run, n, leaving } = sign
-    this.#heard.set(peer, { run, n, leaving, at: now })
+    const { run, n, leaving, listening } = sign
+    const isSure = known?.run === run && (known.isSure || now - known.at > this.#beatMs / 2)
+    this.#heard.set(peer, { run, n, leaving, listening, at: now, isSure })
     return 'taken'
   }
 
@@ -47,14 +57,28 @@ export class Members {
     return [...this.#heard.keys()].filter((peer) => this.isLive(peer, now) && !this.isLeaving(peer)).sort()
   }
 
-  /** When the next of them counts as silent, if it does not beat again; undefined when there is none. */
+  /** Whether it was heard as recently as beats are due. */
+  isPrompt(peer: PeerId, now: number): boolean {
+    return this.silentFor(peer, now) <= limits.groupSuspectBeats * this.#beatMs
+  }
+
+  /** When the next of them counts as silent, if it does not beat again, or as one to suspect whose beat is overdue; undefined when there is none. */
   nextSilentAt(now: number): number | undefined {
-    const live = [...this.#heard.values()].map(({ at }) => at).filter((at) => now - at <= this.#silenceMs)
-    return live.length === 0 ? undefined : Math.min(...live) + this.#silenceMs + 1
+    const suspectMs = limits.groupSuspectBeats * this.#beatMs
+    const times = [...this.#heard.values()].flatMap(({ at }) => {
+      const silent = now - at
+      if (silent > this.#silenceMs) return []
+      return at + 1 + (silent > overdueBeats * this.#beatMs && silent <= suspectMs ? suspectMs : this.#silenceMs)
+    })
+    return times.length === 0 ? undefined : Math.min(...times)
   }
 
   isLeaving(peer: PeerId): boolean {
     return this.#heard.get(peer)?.leaving === true
+  }
+
+  isListening(peer: PeerId): boolean {
+    return this.#heard.get(peer)?.listening === true
   }
 
   /** Whether it was heard of, and then fell silent without a word. */
@@ -74,7 +98,15 @@ export class Members {
 
   /** We heard nobody for that long because we did not listen: their silence counts from later on. */
   excuse(ms: number, now: number): void {
-    for (const heard of this.#heard.values()) heard.at = Math.min(now, heard.at + ms)
+    for (const heard of this.#heard.values()) {
+      heard.at = Math.min(now, heard.at + ms)
+      heard.isSure = false
+    }
+  }
+
+  /** Whether it is known of each that does not count as silent that it lives. */
+  areSure(now: number): boolean {
+    return [...this.#heard].every(([peer, { isSure, leaving }]) => isSure || leaving || !this.isLive(peer, now))
   }
 
   #forgetSilent(now: number): boolean {

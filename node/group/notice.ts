@@ -82,6 +82,7 @@ const notice = z.discriminatedUnion('type', [
     run: count,
     n: count.min(1),
     leaving: z.boolean(),
+    listening: z.boolean().optional(),
     held: slotTerms,
     claims: slotTerms,
     /** Records that its consumers have, and those whose time has not come. */

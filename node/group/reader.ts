@@ -206,7 +206,8 @@ export class Reader {
       const placed = placedOf(batch, records, i)
       if (!isWanted(start, placed)) continue
       const lane = byKey && key !== undefined ? `k${key}` : dedupId === undefined ? undefined : `d${dedupId}`
-      const place = { ...placed, slot, index, from, offset: offset + i, lane }
+      const isTried = progress.attempts(slot, feed, index) > 0
+      const place = { ...placed, slot, index, from, offset: offset + i, lane, isTried }
       if (sorting === undefined) backlog.add(place)
       else backlog.add({ ...place, ...sorting, ...this.#heldBack(feed, index, sorting), ...(inKey && { dedupId }) })
     }

@@ -18,12 +18,14 @@ interface Head<Lane> {
   lanes: Iterator<[Lane, number]>
 }
 
-/** In each level, lanes that came with a slot that was taken over go before the others: these waited long enough. */
-const places = 2
+/** Of one urgency, what somebody had goes first, then what waited elsewhere, in a slot that was taken over: both waited long enough. */
+const places = { again: 0, overdue: 1, new: 2 }
+export type Place = keyof typeof places
+const placeCount = Object.keys(places).length
 
 export class Ready<Lane extends Placed> {
   /** By urgency and place, the first to go first. */
-  readonly #levels = Array.from({ length: places * (limits.queuePriorityMax + 1) }, (): Map<Lane, number> => new Map())
+  readonly #levels = Array.from({ length: placeCount * (limits.queuePriorityMax + 1) }, (): Map<Lane, number> => new Map())
   #size = 0
   #came = 0
   #turn = 0
@@ -33,9 +35,9 @@ export class Ready<Lane extends Placed> {
   }
 
   /** `priority`: from 0 to `limits.queuePriorityMax`, the most urgent. */
-  add(lane: Lane, priority: number, overdue = false): void {
+  add(lane: Lane, priority: number, place: Place): void {
     if (lane.level !== undefined) return
-    const level = this.#levels[places * (limits.queuePriorityMax - priority) + (overdue ? 0 : 1)]
+    const level = this.#levels[placeCount * (limits.queuePriorityMax - priority) + places[place]]
     if (level === undefined) return
     level.set(lane, this.#came++)
     lane.level = level

@@ -5,7 +5,7 @@
  * 1. Our own lease lasts from the newest beat of ours that went out (with `quorum`: that a majority heard), counted from when it was made. Others
  *    wait for a lease from when they heard it: so ours is over before anybody takes a slot.
  * 2. Whoever comes, or did not tick for two beats since it was paused, does not know what the others said meanwhile. It claims nothing until it has heard
- *    one of them and listened for a beat more, or a lease has passed: a restarted peer finds its slots free in its own log, while others have
+ *    all of them and listened for a beat more, or a lease has passed: a restarted peer finds its slots free in its own log, while others have
  *    taken them over and it is not connected yet. The silence of the others during a pause is excused.
  */
 import { limits } from '../limits.ts'
@@ -42,6 +42,8 @@ export class Roster {
   readonly #leases: Leases
   readonly #quorum: Quorum | undefined
   #active: readonly PeerId[] = []
+  /** Those of them who may claim slots, where all of these were heard just now. */
+  #able: readonly PeerId[] = []
   #wanted: readonly PeerId[] = []
   /** Not taking part before the first `enter`. */
   #leaving = true
@@ -56,8 +58,8 @@ export class Roster {
     const { me, settings } = options
     this.#options = options
     this.#beatMs = beatMsOf(settings)
-    this.#members = new Members(settings.leaseMs)
-    this.#leases = new Leases(me, slotCount(settings.type), limits.groupClaimBeats * this.#beatMs)
+    this.#members = new Members(settings.leaseMs, this.#beatMs)
+    this.#leases = new Leases(me, slotCount(settings.type), this.#beatMs)
     this.#quorum = settings.quorum ? new Quorum(me) : undefined
   }
 
@@ -146,7 +148,7 @@ export class Roster {
     if (beat.voters !== undefined) this.#quorum?.onVoters(beat.voters)
     if (peer === this.#options.me || expired) return this.onTerms(termsIn(beat))
     if (this.#members.onBeat(peer, beat, now) !== 'taken') return []
-    this.#listenUntil = Math.min(this.#listenUntil, now + this.#beatMs)
+    if (this.#members.areSure(now)) this.#listenUntil = Math.min(this.#listenUntil, now + this.#beatMs)
     this.#quorum?.onHeard(peer, beat.heard?.[this.#options.me] ?? 0)
     const effects = this.#leases.onBeat(peer, beat)
     return beat.known === undefined ? effects : [...effects, ...this.#leases.onKnown(beat.known)]
@@ -181,11 +183,13 @@ export class Roster {
     const mayClaim = now >= this.#listenUntil && (!settings.quorum || entitled)
     this.#n++
     const heardUpTo = this.#quorum === undefined ? this.#n : this.#quorum.heardUpTo()
-    const view = { now, wanted, isLive, isBusy, entitled, mayClaim, told, n: this.#n, heardUpTo }
+    const leaving = this.#leaving
+    const view = { now, wanted, isLive, isBusy, entitled, mayClaim, leaving, told, n: this.#n, heardUpTo }
     effects.push(...this.#leases.tick(view))
     this.#made.set(this.#n, now)
     this.#made.delete(this.#n - limits.groupBeatsKept)
-    const beat: Beat = { run, n: this.#n, leaving: this.#leaving, ...this.#leases.holding() }
+    const beat: Beat = { run, n: this.#n, leaving, ...this.#leases.holding() }
+    if (this.#isListening(now)) beat.listening = true
     if (this.#quorum !== undefined) {
       beat.voters = this.#quorum.voters
       beat.known = this.#leases.known().filter(([, , holder]) => holder !== me)
@@ -223,14 +227,26 @@ export class Roster {
     if (this.#members.lastBeats(now).length > 0) this.#listenUntil = now + this.#options.settings.leaseMs
   }
 
+  #isListening(now: number): boolean {
+    if (now >= this.#listenUntil) return false
+    const { held, claims } = this.#leases.holding()
+    return held.length + claims.length === 0
+  }
+
   /** Who came and went since the last beat, and who is wanted where. */
   #count(now: number): RosterEffect[] {
     const before = this.#active
     const active = this.active(now)
-    const { type } = this.#options.settings
-    const same = before.length === active.length && active.every((peer, i) => peer === before[i])
-    if (!same || slotCount(type) === 1) this.#wanted = assign(active, slotCount(type), this.#leases.holderOf(0))
-    if (same) return []
+    const { me, settings } = this.#options
+    const count = slotCount(settings.type)
+    const able = active.filter((peer) => (peer === me ? !this.#isListening(now) : !this.#members.isListening(peer)))
+    const prompt = able.filter((peer) => peer === me || this.#members.isPrompt(peer, now))
+    const suspected = prompt.length < able.length
+    // Who holds what counts where there is one slot, and where somebody is suspected.
+    if (count === 1 || suspected || !areSame(able, this.#able))
+      this.#wanted = assign(able, count, { prompt, holderOf: (slot) => this.#leases.holderOf(slot) })
+    this.#able = suspected ? [] : able
+    if (areSame(active, before)) return []
     this.#active = active
     const effect = (type: 'joined' | 'left') => (peer: PeerId) => ({ type, peer })
     return [
@@ -238,6 +254,10 @@ export class Roster {
       ...before.filter((peer) => !active.includes(peer)).map(effect('left')),
     ]
   }
+}
+
+function areSame(some: readonly PeerId[], others: readonly PeerId[]): boolean {
+  return some.length === others.length && some.every((peer, i) => peer === others[i])
 }
 
 function termsIn({ held, claims }: Holding): number[] {

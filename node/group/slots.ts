@@ -56,13 +56,31 @@ export class Slots {
   }
 }
 
+/** How things are now. */
+export interface Now {
+  /** Those of the members who were heard as recently as they should be. Default all. */
+  prompt?: readonly PeerId[]
+  holderOf?(slot: number): PeerId | undefined
+}
+
 /**
- * The wanted holder of each slot, by its number; shares differ by one at most. `current` is who holds the only slot of a group
- * that has one: it stays there as long as it is a member, since moving it would gain nothing.
+ * The wanted holder of each slot, by its number; shares differ by one at most. The only slot of a group that has one stays where it is as long as its
+ * holder is a member, since moving it would gain nothing. What somebody who is not `prompt` does not hold is not kept for it: it
+ * may be dead, and goes to whoever would have it without all of those.
  */
-export function assign(members: readonly PeerId[], count: number, current?: PeerId): PeerId[] {
-  if (members.length === 0) return []
+export function assign(members: readonly PeerId[], count: number, { prompt = members, holderOf }: Now = {}): PeerId[] {
+  const current = holderOf?.(0)
   if (count === 1 && current !== undefined && members.includes(current)) return [current]
+  const wanted = spread(members, count)
+  if (prompt.length === members.length) return wanted
+  const heirs = spread(prompt, count)
+  return wanted.map((peer, slot) =>
+    prompt.includes(peer) || holderOf?.(slot) === peer ? peer : (heirs[slot] ?? peer),
+  )
+}
+
+function spread(members: readonly PeerId[], count: number): PeerId[] {
+  if (members.length === 0) return []
   const hashes = members.map((member) => ({ member, hash: hashText(member) }))
   const least = Math.floor(count / members.length)
   /** Members that may hold one more than the least. */

@@ -57,14 +57,20 @@ test('what is given back comes again before what follows it in its lane', () => 
   assert.equal(indexes(take(backlog)), [0])
 })
 
-test('what comes again does not queue up behind what came later', () => {
+test('what somebody had goes first, and then what waited for its time', () => {
   const backlog = filled(entry(0), { ...entry(1), notBefore: 500 }, entry(2), entry(3), entry(4))
   const [returned, expired, refused] = backlog.take(3, ours, never) as [Delivery, Delivery, Delivery]
   for (const delivery of [returned, expired, refused]) backlog.handOut(delivery, 400)
   backlog.giveBack(returned)
   backlog.giveBack(refused, 0, true)
   backlog.expire(500)
-  assert.equal(indexes(take(backlog)), [0, 1, 2, 4, 3], 'but what its consumer refused does')
+  assert.equal(indexes(take(backlog)), [0, 2, 1, 4, 3], 'but what its consumer refused goes behind')
+})
+
+test('of a slot that is taken over, what its last holder had handed out goes first', () => {
+  const backlog = filled(entry(6), entry(7))
+  for (let index = 0; index < 6; index++) backlog.add({ ...entry(index), isTried: index > 3 })
+  assert.equal(indexes(take(backlog)), [4, 5, 0, 1, 2, 3, 6, 7])
 })
 
 test('what is not settled in time goes back, and its delivery is worth nothing any more', () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import * as assert from 'uvu/assert'
+import { random } from '../helper/random.ts'
 import { suite } from '../helper/suite.ts'
 import { Village, type Villager } from './village.ts'
 
@@ -73,13 +74,65 @@ test('a slot whose records are on their way is handed over when they are settled
   village.pass(5_000)
   village.busy = (id) => id === 'a'
   village.add('b')
-  village.pass(5_000)
+  village.pass(4_000)
   assert.equal(shares(village), [32, 0], 'a delivers nothing new of what it is to give')
   const [a] = village.villagers
   assert.ok(slots.every((slot) => a?.roster.ackTermOf(slot, village.now) === 1))
   village.busy = () => false
   village.pass(5_000)
   assert.equal(shares(village), [32, 32])
+})
+
+test('what is worked on for long keeps nothing else of its slot waiting, and the slot goes when it is settled', () => {
+  const village = new Village({})
+  village.add('a')
+  village.pass(5_000)
+  village.busy = (id) => id === 'a'
+  village.add('b')
+  village.pass(8_000)
+  assert.equal(shares(village), [64, 0], 'a goes on')
+  let waits = 0
+  village.pass(60_000, () => {
+    if (shares(village)[0] === 32) waits++
+  })
+  assert.ok(waits > 0 && waits <= 600 / 4, 'and tries again now and then')
+  village.busy = () => false
+  village.pass(20_000)
+  assert.equal(shares(village), [32, 32])
+})
+
+test('what a dead member held has another after a lease and a claim, also where members die and come all the time', () => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const draw = random(seed)
+    const village = new Village({}, () => 10 + draw() * 90)
+    for (let number = 0; number < 8; number++) village.add(`m${number}`)
+    village.pass(15_000)
+    /** Slots that nobody has, and since when: whoever held or claimed them died. */
+    const open = new Map<number, number>()
+    const taken: number[] = []
+    const look = () => {
+      for (const [slot, since] of open) {
+        if (village.deliverers(slot).length === 0) continue
+        open.delete(slot)
+        taken.push(village.now - since)
+      }
+    }
+    for (let number = 8; number < 28; number++) {
+      const { villagers } = village
+      const [{ id, roster }] = villagers.splice(Math.floor(draw() * villagers.length), 1) as [Villager]
+      for (const slot of slots) {
+        const held = roster.termOf(slot, village.now) !== undefined
+        if (held || (open.has(slot) && roster.claimantOf(slot) === id)) open.set(slot, village.now)
+      }
+      village.pass(1_000, look)
+      village.add(`m${number}`)
+      village.pass(2_000, look)
+    }
+    village.pass(10_000, look)
+    const most = Math.max(...taken)
+    assert.is(open.size, 0)
+    assert.ok(most <= 5_000 + 1_500 + 500, `seed ${seed}: a slot was taken after ${most} ms`)
+  }
 })
 
 test('whoever leaves gives all away without anybody waiting for a lease', () => {

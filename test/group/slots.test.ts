@@ -68,10 +68,24 @@ test('when one of many goes, most slots stay where they are', () => {
 
 test('the only slot of a group stays with its holder while that is a member', () => {
   const members = peersOf(5)
-  for (const holder of members) assert.equal(assign(members, 1, holder), [holder])
+  for (const holder of members) assert.equal(assign(members, 1, { holderOf: () => holder }), [holder])
   const [first] = members
-  assert.is(assign(members.slice(1), 1, first).length, 1)
+  assert.is(assign(members.slice(1), 1, { holderOf: () => first }).length, 1)
   assert.equal(assign([], 64), [])
+})
+
+test('whoever may be dead keeps what it holds, and gets nothing else', () => {
+  const members = peersOf(8)
+  const [silent, ...prompt] = members as [PeerId, ...PeerId[]]
+  const wanted = assign(members, 64)
+  const its = wanted.flatMap((holder, slot) => (holder === silent ? [slot] : []))
+  const [held] = its
+  const now = assign(members, 64, { prompt, holderOf: (slot) => (slot === held ? silent : undefined) })
+  assert.is(now[held as number], silent)
+  const heirs = assign(prompt, 64)
+  for (const slot of its.slice(1)) assert.is(now[slot], heirs[slot])
+  const others = (holder: PeerId, slot: number) => its.includes(slot) || now[slot] === holder
+  assert.ok(wanted.every(others), 'nothing else is moved')
 })
 
 test.run()

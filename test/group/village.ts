@@ -123,7 +123,6 @@ export class Village {
     this.side = () => 0
     for (const [{ id }, letters] of this.#letters)
       for (const letter of letters)
-        if (letter.at === Number.POSITIVE_INFINITY)
-          letter.at = this.now + this.#delayMs() + this.lag(letter.told.from, id)
+        if (letter.at === Number.POSITIVE_INFINITY) letter.at = this.now + this.#delayMs() + this.lag(letter.told.from, id)
   }
 }
