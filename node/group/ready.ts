@@ -25,7 +25,10 @@ const placeCount = Object.keys(places).length
 
 export class Ready<Lane extends Placed> {
   /** By urgency and place, the first to go first. */
-  readonly #levels = Array.from({ length: placeCount * (limits.queuePriorityMax + 1) }, (): Map<Lane, number> => new Map())
+  readonly #levels = Array.from(
+    { length: placeCount * (limits.queuePriorityMax + 1) },
+    (): Map<Lane, number> => new Map(),
+  )
   #size = 0
   #came = 0
   #turn = 0
