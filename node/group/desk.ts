@@ -174,11 +174,15 @@ export class Desk implements Settler {
     this.#wakeAt(at)
   }
 
-  /** The slot went to somebody else. */
-  drop(slot: number): void {
-    this.#options.backlog.drop(slot)
-    for (const delivery of this.#given.keys()) if (delivery.slot === slot) this.#release(delivery)
+  /** The slot went to somebody else. Returns what consumers had in hands of it. */
+  drop(slot: number): Delivery[] {
+    const { backlog } = this.#options
+    const given = [...this.#given.keys()].filter((delivery) => delivery.slot === slot)
+    const out = given.filter((delivery) => backlog.isOut(delivery))
+    backlog.drop(slot)
+    for (const delivery of given) this.#release(delivery)
     this.#onChange()
+    return out
   }
 
   /** The group was moved: what applications have they keep, all else is read again. */

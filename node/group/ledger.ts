@@ -8,7 +8,7 @@
  */
 import { limits } from '../limits.ts'
 import type { FeedId, PeerId } from '../types.ts'
-import type { Era, Notice, Opening, Seek, Start, WorkNotice } from './notice.ts'
+import type { Era, HadNotice, Notice, Opening, Seek, Start, WorkNotice } from './notice.ts'
 import { Progress, type ProgressState } from './progress.ts'
 import type { Roster } from './roster.ts'
 import { Twice } from './twice.ts'
@@ -92,6 +92,11 @@ export class Ledger {
         if (progress === this.progress) for (const index of indexes) this.#onDone(feed, index, by)
       }
     }
+  }
+
+  /** What somebody had in hands as it heard that another has it as well. */
+  onHad({ records, era }: HadNotice, by: PeerId): void {
+    if (this.#progressOf(era) === this.progress) for (const [feed, index] of records) this.had(feed, index, by)
   }
 
   /** Somebody has, or had, the record under a lease of its own. */

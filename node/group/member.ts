@@ -23,7 +23,7 @@ import { Duplicates } from './duplicates.ts'
 import { type Counts, Exchange } from './exchange.ts'
 import { Ledger, type Opened, type Sought } from './ledger.ts'
 import { Majority } from './majority.ts'
-import type { Notice } from './notice.ts'
+import type { HadNotice, Notice } from './notice.ts'
 import { isWanted, startAt } from './position.ts'
 import { Pulse } from './pulse.ts'
 import { Reader, type ReaderOptions } from './reader.ts'
@@ -69,6 +69,8 @@ export class Member {
   readonly #seats = new Seats()
   readonly #exchange: Exchange
   readonly #carried: TopicName[] = []
+  /** What consumers here had in hands while somebody else had it as well: to be told. */
+  readonly #had: HadNotice['records'] = []
   #openedAt = 0
   /** The time of the last seek that was asked for here. */
   #soughtAt = 0
@@ -91,7 +93,11 @@ export class Member {
     this.#pulse = new Pulse(clock, beatMsOf(settings), () => this.#beat())
     this.#ledger = new Ledger({
       me,
-      onDone: (feed, index) => this.#desk?.onDone(feed, index) === true,
+      onDone: (feed, index) => {
+        const isOut = this.#desk?.onDone(feed, index) === true
+        if (isOut) this.#had.push([feed, index])
+        return isOut
+      },
       onTwice: (id, peers) => this.events.emit({ type: 'delivered-twice', id, peers, time: clock.now() }),
     })
     this.#board = new Board({
@@ -375,6 +381,9 @@ export class Member {
       case 'work':
         this.#ledger.onWork(notice, by)
         break
+      case 'had':
+        this.#ledger.onHad(notice, by)
+        break
       case 'stock':
       case 'ask':
       case 'lend':
@@ -435,6 +444,7 @@ export class Member {
     const { beat, effects } = this.#roster.tick(now, (slot) => this.#backlog.isBusy(slot))
     this.#apply(effects)
     void this.#work?.again()
+    this.#tellHad()
     // A beat that cannot be written renews nothing: the lease runs out.
     this.#board.note({ type: 'beat', ...beat, ...this.#exchange.own() }).then(
       () => this.#onBeatWritten(beat.n),
@@ -449,6 +459,14 @@ export class Member {
     const { held, claims } = beat
     if (held.length + claims.length === 0) this.#leaveBy = Math.min(this.#leaveBy, now + this.options.settings.leaseMs)
     if (this.#roster.hasLeft || now >= this.#leaveBy) this.#pulse.stop()
+  }
+
+  #tellHad(): void {
+    const { era } = this.#ledger
+    while (this.#had.length > 0) {
+      const records = this.#had.splice(0, limits.groupWorkMax)
+      this.#board.note({ type: 'had', records, ...(era && { era }) }).catch(() => undefined)
+    }
   }
 
   /** Of a queue, what all slots are done with goes from the disk as well. */
@@ -480,7 +498,10 @@ export class Member {
         granted = true
         this.events.emit({ type: 'slot-taken', slot: effect.slot, term: effect.term, time })
       } else if (effect.type === 'lost') {
-        this.#desk?.drop(effect.slot)
+        const out = this.#desk?.drop(effect.slot) ?? []
+        // Where our lease ran out, another may well have it: it has waited for that.
+        if (effect.to !== undefined && this.#roster.isEntitled(time))
+          for (const { feed, index } of out) this.#had.push([feed, index])
         this.events.emit({ type: 'slot-lost', slot: effect.slot, term: effect.term, to: effect.to, time })
       } else this.events.emit({ type: effect.type, peer: effect.peer, time })
     }

@@ -2,8 +2,9 @@
  * What members tell each other on the control topic: JSON, one record each, checked on arrival. What does not pass is not taken at all.
  *
  * `open`: how the group is set up and where it begins; the earliest counts. `seek`: it goes on from here instead, and nothing of it is done; the
- * latest counts. `beat`: I am here, and hold or claim these slots. `work`: records handed out and acknowledged. `stock`, `ask`, `lend`, `return`:
- * how members of a queue lend each other records. `sum`: everything known, so that older notices can go.
+ * latest counts. `beat`: I am here, and hold or claim these slots. `work`: records handed out and acknowledged. `had`: records that a consumer of mine
+ * had in hands as I heard that somebody else has them too. `stock`, `ask`, `lend`, `return`: how members of a queue lend each other records.
+ * `sum`: everything known, so that older notices can go.
  *
  * `work` names each record twice, so nearly all that members say is `work`: it is written short and checked by hand.
  */
@@ -94,6 +95,11 @@ const notice = z.discriminatedUnion('type', [
     voters: voters.optional(),
     known: known.optional(),
   }),
+  z.object({
+    type: z.literal('had'),
+    records: z.array(z.tuple([feed, count])).max(limits.groupWorkMax),
+    era: era.optional(),
+  }),
   z.object({ type: z.literal('stock'), ready: count }),
   z.object({ type: z.literal('ask'), to: peer, id: count, max: count.min(1).max(limits.groupConcurrencyMax) }),
   z.object({
@@ -135,6 +141,7 @@ export interface WorkNotice {
 }
 
 export type Notice = z.infer<typeof notice> | WorkNotice
+export type HadNotice = Extract<Notice, { type: 'had' }>
 export type Opening = z.infer<typeof opening>
 export type Start = z.infer<typeof start>
 export type Seek = z.infer<typeof seek>

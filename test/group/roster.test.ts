@@ -74,7 +74,7 @@ test('a slot whose records are on their way is handed over when they are settled
   village.pass(5_000)
   village.busy = (id) => id === 'a'
   village.add('b')
-  village.pass(4_000)
+  village.pass(5_000)
   assert.equal(shares(village), [32, 0], 'a delivers nothing new of what it is to give')
   const [a] = village.villagers
   assert.ok(slots.every((slot) => a?.roster.ackTermOf(slot, village.now) === 1))
