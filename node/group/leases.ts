@@ -42,6 +42,8 @@ export interface LeaseView {
   /** Whether our own lease is fresh. */
   entitled: boolean
   mayClaim: boolean
+  /** Whether nobody is known who may hold or claim slots and cannot be heard yet: a claim waits for that. */
+  mayTake: boolean
   leaving: boolean
   /** Whether our last beat went out. */
   told: boolean
@@ -190,7 +192,7 @@ export class Leases {
       if (view.told) slot.beats++
       if (view.leaving || !view.mayClaim) slot.holder = undefined
       const isHeard = view.heardUpTo >= slot.claimedIn
-      const isDue = isHeard && slot.beats >= 2 && view.now - slot.since >= this.#claimMs
+      const isDue = isHeard && view.mayTake && slot.beats >= 2 && view.now - slot.since >= this.#claimMs
       if (slot.holder === undefined || !isDue || !view.entitled) return []
       slot.stage = 'held'
       return [{ type: 'granted', slot: number, term: slot.term }]
@@ -207,7 +209,7 @@ export class Leases {
   }
 
   #claim(number: number, slot: Slot, view: LeaseView): LeaseEffect[] {
-    if (!view.mayClaim || view.wanted[number] !== this.#me) return []
+    if (!view.mayClaim || !view.mayTake || view.wanted[number] !== this.#me) return []
     if (slot.holder !== undefined && view.isLive(slot.holder)) return []
     Object.assign(slot, {
       term: slot.term + 1,

@@ -441,7 +441,8 @@ export class Member {
     if (this.#closed) return
     const now = this.#parts.clock.now()
     this.#stall(now)
-    const { beat, effects } = this.#roster.tick(now, (slot) => this.#backlog.isBusy(slot))
+    const strangers = this.#parts.topics.strangers(this.options.control)
+    const { beat, effects } = this.#roster.tick(now, (slot) => this.#backlog.isBusy(slot), strangers)
     this.#apply(effects)
     void this.#work?.again()
     this.#tellHad()

@@ -7,6 +7,8 @@
  * 2. Whoever comes, or did not tick for two beats since it was paused, does not know what the others said meanwhile. It claims nothing until it has heard
  *    all of them and listened for a beat more, or a lease has passed: a restarted peer finds its slots free in its own log, while others have
  *    taken them over and it is not connected yet. The silence of the others during a pause is excused.
+ * 3. Members that begin at the same moment have not heard each other's claims when theirs are due. So whoever comes takes nothing as long as it knows of
+ *    strangers, who may be members that it cannot hear yet, and for a beat after; at most for a lease, since they may as well be none, or dead.
  */
 import { limits } from '../limits.ts'
 import type { GroupSettings, PeerId } from '../types.ts'
@@ -53,6 +55,9 @@ export class Roster {
   #writtenAt = Number.NEGATIVE_INFINITY
   #lastTick = Number.NEGATIVE_INFINITY
   #listenUntil = Number.NEGATIVE_INFINITY
+  /** Strangers are waited for until then, and until a lease after we came at the latest. */
+  #metAt = Number.NEGATIVE_INFINITY
+  #meetBy = Number.NEGATIVE_INFINITY
 
   constructor(options: RosterOptions) {
     const { me, settings } = options
@@ -129,6 +134,7 @@ export class Roster {
   enter(now: number): void {
     if (!this.#leaving) return
     this.#leaving = false
+    this.#meetBy = now + this.#options.settings.leaseMs
     this.#hush(now)
   }
 
@@ -162,9 +168,15 @@ export class Roster {
     this.#quorum?.onVoters(voters)
   }
 
-  /** What to tell now, and what changed. */
-  tick(now: number, isBusy: (slot: number) => boolean): { beat: Beat; effects: RosterEffect[] } {
+  /** What to tell now, and what changed. `strangers`: peers that may be members, and cannot be heard yet. */
+  tick(
+    now: number,
+    isBusy: (slot: number) => boolean,
+    strangers: readonly PeerId[] = [],
+  ): { beat: Beat; effects: RosterEffect[] } {
     this.#listen(now)
+    if (strangers.some((peer) => this.silentFor(peer, now) === Number.POSITIVE_INFINITY))
+      this.#metAt = now + this.#beatMs
     const { settings, me, run } = this.#options
     const told = this.#writtenN === this.#n
     const entitled = this.isEntitled(now)
@@ -184,8 +196,10 @@ export class Roster {
     this.#n++
     const heardUpTo = this.#quorum === undefined ? this.#n : this.#quorum.heardUpTo()
     const leaving = this.#leaving
-    const view = { now, wanted, isLive, isBusy, entitled, mayClaim, leaving, told, n: this.#n, heardUpTo }
+    const mayTake = now >= this.#metUntil
+    const view = { now, wanted, isLive, isBusy, entitled, mayClaim, mayTake, leaving, told, n: this.#n, heardUpTo }
     effects.push(...this.#leases.tick(view))
+    if (effects.some(({ type }) => type === 'granted')) this.#meetBy = now
     this.#made.set(this.#n, now)
     this.#made.delete(this.#n - limits.groupBeatsKept)
     const beat: Beat = { run, n: this.#n, leaving, ...this.#leases.holding() }
@@ -227,8 +241,12 @@ export class Roster {
     if (this.#members.lastBeats(now).length > 0) this.#listenUntil = now + this.#options.settings.leaseMs
   }
 
+  get #metUntil(): number {
+    return Math.min(this.#metAt, this.#meetBy)
+  }
+
   #isListening(now: number): boolean {
-    if (now >= this.#listenUntil) return false
+    if (now >= this.#listenUntil && now >= this.#metUntil) return false
     const { held, claims } = this.#leases.holding()
     return held.length + claims.length === 0
   }

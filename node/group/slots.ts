@@ -74,9 +74,7 @@ export function assign(members: readonly PeerId[], count: number, { prompt = mem
   const wanted = spread(members, count)
   if (prompt.length === members.length) return wanted
   const heirs = spread(prompt, count)
-  return wanted.map((peer, slot) =>
-    prompt.includes(peer) || holderOf?.(slot) === peer ? peer : (heirs[slot] ?? peer),
-  )
+  return wanted.map((peer, slot) => (prompt.includes(peer) || holderOf?.(slot) === peer ? peer : (heirs[slot] ?? peer)))
 }
 
 function spread(members: readonly PeerId[], count: number): PeerId[] {

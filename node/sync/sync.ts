@@ -189,6 +189,12 @@ export class Sync {
     await this.until(done, timeoutMs)
   }
 
+  /** Connected peers that have not said yet what they have of the topic. */
+  unanswered(topic: TopicName): PeerId[] {
+    const { host } = this.#options
+    return host.connected().filter((peer) => this.#friends.get(peer)?.comparison.hasAnswered(topic) !== true)
+  }
+
   /** Resolves when a friend is linked, or after `timeoutMs`. */
   async linked(timeoutMs: number): Promise<void> {
     await this.until(() => this.#friends.size > 0, timeoutMs)

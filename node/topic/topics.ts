@@ -285,6 +285,13 @@ export class Topics {
     await sync.settled(topic, meetMs, until)
   }
 
+  /** Peers that may have of the topic what we do not know of: those connected that have not answered yet, and carriers that are no friends. */
+  strangers(topic: TopicName): PeerId[] {
+    const { sync, presence } = this.#options
+    const holders = new Set(sync.holders(topic))
+    return [...sync.unanswered(topic), ...presence.carriersOf(topic).filter((peer) => !holders.has(peer))]
+  }
+
   /** Everything known of now is history, but for what we published ourselves since the call to subscribe. */
   #skipHistory(
     log: TopicLog,

@@ -28,6 +28,28 @@ test('members share the records of a topic alike, and each record is handed out 
     }
   }))
 
+test(
+  'members that begin at the same moment hand nothing out twice, though it takes long until they hear each other',
+  async () => {
+    for (const delayMs of [20, 100, 150, 200])
+      await simulate({ peers: 4, seed: delayMs }, async (world) => {
+        const shift = new Shift(world)
+        const [met, ...others] = world.peers
+        for (const one of others) {
+          await one.crash()
+          await world.link(one, met, { delayMs })
+          for (const other of others) await world.link(one, other, { delayMs: 500 })
+        }
+        for (const one of others) shift.begin(one)
+        await Promise.all([shift.status(met), ...others.map((one) => one.restart())])
+        await met.topic<number>('jobs').publishMany(numbers(400))
+        await shift.over(world, met, 400)
+        assert.equal(shift.repeated, [], `${delayMs} ms to the one they meet at`)
+      })
+  },
+  slow,
+)
+
 test('a member that crashes in the middle loses nothing: others have its slots within a lease and a little', () =>
   simulate({ peers: 3, seed: 7 }, async (world) => {
     const shift = new Shift(world)

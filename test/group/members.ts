@@ -40,7 +40,7 @@ export async function place() {
     }
     const parts = {
       me: peerIdOf(key.publicKey),
-      topics: { append, latest: () => async () => {}, meet: async () => {} },
+      topics: { append, latest: () => async () => {}, meet: async () => {}, strangers: () => [] },
       carrier: { carry: (topic: TopicName) => store.open(topic), drop: () => {} },
       sync: { holders: () => [] },
       clock,

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import * as assert from 'uvu/assert'
+import type { PeerId } from '../../node/types.ts'
 import { random } from '../helper/random.ts'
 import { suite } from '../helper/suite.ts'
 import { Village, type Villager } from './village.ts'
@@ -133,6 +134,28 @@ test('what a dead member held has another after a lease and a claim, also where 
     assert.is(open.size, 0)
     assert.ok(most <= 5_000 + 1_500 + 500, `seed ${seed}: a slot was taken after ${most} ms`)
   }
+})
+
+test('whoever comes takes nothing beside strangers, and for a beat after, but for no longer than a lease', () => {
+  const village = new Village({})
+  village.strangers = () => ['b' as PeerId]
+  village.add('a')
+  village.pass(3_000)
+  assert.equal(shares(village), [0])
+  village.strangers = () => []
+  village.pass(900)
+  assert.equal(shares(village), [0], 'what they told is on its way')
+  village.pass(2_500)
+  assert.equal(shares(village), [64])
+
+  village.strangers = () => ['c' as PeerId]
+  village.pass(20_000)
+  assert.equal(shares(village), [64], 'what it has it keeps')
+  village.add('b')
+  village.pass(4_900)
+  assert.equal(shares(village), [64, 0])
+  village.pass(15_000)
+  assert.equal(shares(village), [32, 32])
 })
 
 test('whoever leaves gives all away without anybody waiting for a lease', () => {

@@ -44,6 +44,8 @@ export class Village {
   side = (_id: PeerId): number => 0
   /** How much later than others somebody hears somebody else, ms. */
   lag = (_from: PeerId, _to: PeerId): number => 0
+  /** Peers that somebody knows of, and that may be members. */
+  strangers = (_id: PeerId): PeerId[] => []
   busy = (_id: PeerId, _slot: number): boolean => false
 
   constructor(changes: Partial<GroupSettings>, delayMs: () => number = () => 20) {
@@ -102,7 +104,7 @@ export class Village {
     const next = this.#nextTick.get(villager) ?? { beat: 0, extra: undefined }
     if (next.beat > this.now && (next.extra ?? this.now + 1) > this.now) return
     if (next.beat <= this.now) next.beat = this.now + beatMsOf(this.#settings)
-    const ticked = roster.tick(this.now, (slot) => this.busy(id, slot))
+    const ticked = roster.tick(this.now, (slot) => this.busy(id, slot), this.strangers(id))
     next.extra = roster.nextAt(this.now)
     effects.push(...ticked.effects)
     roster.onWritten(ticked.beat.n)
@@ -123,6 +125,7 @@ export class Village {
     this.side = () => 0
     for (const [{ id }, letters] of this.#letters)
       for (const letter of letters)
-        if (letter.at === Number.POSITIVE_INFINITY) letter.at = this.now + this.#delayMs() + this.lag(letter.told.from, id)
+        if (letter.at === Number.POSITIVE_INFINITY)
+          letter.at = this.now + this.#delayMs() + this.lag(letter.told.from, id)
   }
 }
