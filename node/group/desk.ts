@@ -31,6 +31,8 @@ export interface Loaded {
 export interface Taker {
   /** Records it may have at once. */
   readonly concurrency: number
+  /** Another member, whose consumer has what this one is given; undefined for a consumer here. */
+  readonly to?: PeerId
   push(loaded: Loaded, now: number): void
   /** A record it was given is not its any more. */
   onGone(delivery: Delivery): void
@@ -178,7 +180,7 @@ export class Desk implements Settler {
   drop(slot: number): Delivery[] {
     const { backlog } = this.#options
     const given = [...this.#given.keys()].filter((delivery) => delivery.slot === slot)
-    const out = given.filter((delivery) => backlog.isOut(delivery))
+    const out = given.filter((delivery) => backlog.isOut(delivery) && this.#isHere(delivery))
     backlog.drop(slot)
     for (const delivery of given) this.#release(delivery)
     this.#onChange()
@@ -200,10 +202,11 @@ export class Desk implements Settler {
     const delivery = backlog.deliveryOf(feed, index)
     // Where our lease ran out while we were paused, we have it no more, though we have not come to see that yet.
     const isOut = delivery !== undefined && backlog.isOut(delivery) && ackTermOf(delivery.slot) === delivery.term
+    const isTwice = isOut && this.#isHere(delivery)
     backlog.done(feed, index)
     if (delivery !== undefined) this.#release(delivery)
     this.#onChange()
-    return isOut
+    return isTwice
   }
 
   /** It cannot be decoded: it is told apart at the moment it would be handed out. */
@@ -332,6 +335,11 @@ export class Desk implements Settler {
     this.#release(delivery)
     if (at > 0) this.#wakeAt(at)
     this.#onChange()
+  }
+
+  /** Whether a consumer of this member has it. */
+  #isHere(delivery: Delivery): boolean {
+    return this.#given.get(delivery)?.to === undefined
   }
 
   #isGiven(delivery: Delivery): boolean {

@@ -357,6 +357,12 @@ test(
       const [a, b, c] = world.peers
       const queues = [a, b, c].map((peer) => peer.queue<number>('jobs', { visibilityMs: 6_000, maxReceives: 100 }))
       const [qa, qb, qc] = queues as [Queue<number>, Queue<number>, Queue<number>]
+      const twice: string[] = []
+      for (const peer of world.peers)
+        peer.run(async (running) => {
+          for await (const event of running.queue('jobs', { visibilityMs: 6_000, maxReceives: 100 }).events())
+            if (event.type === 'delivered-twice') twice.push(event.id)
+        })
       // All three hold slots; only b receives.
       await Promise.all(queues.map((queue) => queue.receive()))
       for (let i = 0; i < 60; i++) await qa.send(i)
@@ -392,6 +398,7 @@ test(
       await world.sleep(2_000)
       assert.is((await qc.stats()).records, 1)
       assert.equal((await qc.stats()).inFlight, 1)
+      assert.equal(twice, [], 'only its borrower has what was lent')
     }),
   slow,
 )
