@@ -8,7 +8,9 @@
  * 4. Whoever is not entitled (its own lease ran out) holds nothing, and has to claim again.
  * 5. With a quorum a claim is granted only when a majority of the voters has heard it, and each of them tells with that what it knows of
  *    others (`known`): whoever held the slot was heard by a majority too, so one of them knows both.
- * 6. A holder that is not wanted any more delivers nothing new, and leaves the slot out of its beat when nothing of it is on its way. Where somebody
+ * 6. The heir of a holder that is suspected says so in its beats while the lease still runs, which changes nothing for the holder. When the holder is not live
+ *    any more that counts as a claim made then: so the slot is free for the lease alone, and not for a claim besides. With a quorum there are no heirs.
+ * 7. A holder that is not wanted any more delivers nothing new, and leaves the slot out of its beat when nothing of it is on its way. Where somebody
  *    works on a record for long, what else there is in the slot does not wait for that: the holder goes on, and tries again later.
  *
  * Leases are those of Gray and Cheriton (1989), without a server: what renews them is a beat that everybody hears. Terms are
@@ -23,6 +25,8 @@ export type SlotTerm = [slot: number, term: number]
 export interface Holding {
   held: SlotTerm[]
   claims: SlotTerm[]
+  /** Slots of others that it claims if those stay silent. */
+  heirs?: SlotTerm[] | undefined
 }
 
 /** A slot as somebody else knows it. */
@@ -36,6 +40,9 @@ export type LeaseEffect =
 export interface LeaseView {
   now: number
   wanted: readonly PeerId[]
+  /** Who is to have what suspected members hold; of none where nobody is suspected. */
+  heirs: readonly PeerId[]
+  isSuspect(peer: PeerId): boolean
   isLive(peer: PeerId): boolean
   /** Whether records of the slot are on their way to a consumer. */
   isBusy(slot: number): boolean
@@ -52,19 +59,25 @@ export interface LeaseView {
   heardUpTo: number
 }
 
-interface Slot {
-  /** Highest known. */
+/** What we claim, or will if its holder stays silent. */
+interface Claim {
   term: number
-  holder: PeerId | undefined
-  stage: 'claimed' | 'held' | 'leaving'
-  /** Beats of ours in which the claim went out. */
+  /** Beats of ours in which it went out. */
   beats: number
-  /** When it was claimed, or began to be handed over; of one that could not be handed over, when that is tried again. */
+  /** When it was made. */
   since: number
   /** Number of the beat in which it went out first. */
   claimedIn: number
+}
+
+/** `term` is the highest known. `since` is also when it began to be handed over; of one that could not be, when that is tried again. */
+interface Slot extends Claim {
+  holder: PeerId | undefined
+  stage: 'claimed' | 'held' | 'leaving'
   /** Somebody else said so, and not the holder itself. */
   hearsay: boolean
+  /** We are its holder's heir. */
+  heir: Claim | undefined
 }
 
 export class Leases {
@@ -85,6 +98,7 @@ export class Leases {
       since: 0,
       claimedIn: 0,
       hearsay: false,
+      heir: undefined,
     }))
   }
 
@@ -119,6 +133,10 @@ export class Leases {
     const holding: Holding = { held: [], claims: [] }
     for (const [number, { holder, stage, term }] of this.#slots.entries())
       if (holder === this.#me) holding[stage === 'claimed' ? 'claims' : 'held'].push([number, term])
+    const heirs = this.#slots.flatMap(({ heir }, number): SlotTerm[] =>
+      heir === undefined ? [] : [[number, heir.term]],
+    )
+    if (heirs.length > 0) holding.heirs = heirs
     return holding
   }
 
@@ -141,8 +159,12 @@ export class Leases {
     return due.length === 0 ? undefined : Math.min(...due.map(({ since }) => since)) + this.#claimMs
   }
 
-  onBeat(peer: PeerId, { held, claims }: Holding): LeaseEffect[] {
+  onBeat(peer: PeerId, { held, claims, heirs = [] }: Holding): LeaseEffect[] {
     const effects: LeaseEffect[] = []
+    for (const [number, term] of heirs) {
+      const slot = this.#slots[number]
+      if (slot?.heir?.term === term && peer < this.#me) slot.heir = undefined
+    }
     const named = new Set<number>()
     for (const [list, stage] of [
       [held, 'held'],
@@ -182,6 +204,7 @@ export class Leases {
     return this.#slots.flatMap((slot, number) => {
       const ranOut = slot.holder === this.#me && slot.stage !== 'claimed' && !view.entitled
       if (ranOut) return this.#lose(number, undefined)
+      this.#inherit(number, slot, view)
       return slot.holder === this.#me ? this.#keep(number, slot, view) : this.#claim(number, slot, view)
     })
   }
@@ -211,16 +234,22 @@ export class Leases {
   #claim(number: number, slot: Slot, view: LeaseView): LeaseEffect[] {
     if (!view.mayClaim || !view.mayTake || view.wanted[number] !== this.#me) return []
     if (slot.holder !== undefined && view.isLive(slot.holder)) return []
-    Object.assign(slot, {
-      term: slot.term + 1,
-      holder: this.#me,
-      stage: 'claimed',
-      beats: 0,
-      since: view.now,
-      claimedIn: view.n,
-      hearsay: false,
-    })
+    Object.assign(slot, { ...claimOf(slot, view), holder: this.#me, stage: 'claimed', hearsay: false, heir: undefined })
     return []
+  }
+
+  #inherit(number: number, slot: Slot, view: LeaseView): void {
+    const { heir, holder } = slot
+    slot.heir = undefined
+    if (holder === undefined || holder === this.#me || view.leaving || !view.mayClaim || !view.mayTake) return
+    const known = heir?.term === slot.term + 1 ? heir : undefined
+    if (!view.isLive(holder)) {
+      if (known !== undefined) Object.assign(slot, known, { holder: this.#me, stage: 'claimed', hearsay: false })
+      return
+    }
+    if (!view.isSuspect(holder) || view.heirs[number] !== this.#me) return
+    slot.heir = known ?? claimOf(slot, view)
+    if (known !== undefined && view.told) known.beats++
   }
 
   #hear(number: number, told: Told, hearsay = false): LeaseEffect[] {
@@ -238,6 +267,10 @@ export class Leases {
     slot.holder = undefined
     return stage === 'claimed' ? [] : [{ type: 'lost', slot: number, term, to }]
   }
+}
+
+function claimOf({ term }: Slot, { now, n }: LeaseView): Claim {
+  return { term: term + 1, beats: 0, since: now, claimedIn: n }
 }
 
 interface Told {

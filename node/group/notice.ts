@@ -86,6 +86,7 @@ const notice = z.discriminatedUnion('type', [
     listening: z.boolean().optional(),
     held: slotTerms,
     claims: slotTerms,
+    heirs: slotTerms.optional(),
     /** Records that its consumers have, and those whose time has not come. */
     counts: z.tuple([count, count]).optional(),
     /** Records that nobody here has asked for. */

@@ -47,6 +47,8 @@ export class Roster {
   /** Those of them who may claim slots, where all of these were heard just now. */
   #able: readonly PeerId[] = []
   #wanted: readonly PeerId[] = []
+  /** Who is to have what suspected ones hold. */
+  #heirs: readonly PeerId[] = []
   /** Not taking part before the first `enter`. */
   #leaving = true
   #n = 0
@@ -197,7 +199,9 @@ export class Roster {
     const heardUpTo = this.#quorum === undefined ? this.#n : this.#quorum.heardUpTo()
     const leaving = this.#leaving
     const mayTake = now >= this.#metUntil
-    const view = { now, wanted, isLive, isBusy, entitled, mayClaim, mayTake, leaving, told, n: this.#n, heardUpTo }
+    const isSuspect = (peer: PeerId) => !this.#members.isPrompt(peer, now)
+    const who = { wanted, heirs: this.#heirs, isLive, isSuspect }
+    const view = { ...who, now, isBusy, entitled, mayClaim, mayTake, leaving, told, n: this.#n, heardUpTo }
     effects.push(...this.#leases.tick(view))
     if (effects.some(({ type }) => type === 'granted')) this.#meetBy = now
     this.#made.set(this.#n, now)
@@ -264,6 +268,7 @@ export class Roster {
     if (count === 1 || suspected || !areSame(able, this.#able))
       this.#wanted = assign(able, count, { prompt, holderOf: (slot) => this.#leases.holderOf(slot) })
     this.#able = suspected ? [] : able
+    this.#heirs = suspected && !settings.quorum ? assign(prompt, count) : []
     if (areSame(active, before)) return []
     this.#active = active
     const effect = (type: 'joined' | 'left') => (peer: PeerId) => ({ type, peer })

@@ -102,6 +102,29 @@ test('what is worked on for long keeps nothing else of its slot waiting, and the
   assert.equal(shares(village), [32, 32])
 })
 
+test('what a dead member held has another when the lease is over, and no claim later', () => {
+  const village = new Village({})
+  for (const id of ['a', 'b', 'c']) village.add(id)
+  village.pass(15_000)
+  const [a, ...others] = village.villagers as [Villager, ...Villager[]]
+  const held = slots.filter((slot) => a.roster.termOf(slot, village.now) !== undefined)
+  village.remove(a)
+  village.pass(4_000)
+  assert.ok(
+    held.every((slot) => village.deliverers(slot).length === 0),
+    'it may be alive',
+  )
+  village.pass(1_300)
+  for (const slot of held) assert.is(village.deliverers(slot).length, 1)
+
+  // One that is only late loses nothing.
+  const [b] = others
+  village.lag = (from) => (from === b?.id ? 3_500 : 0)
+  village.pass(30_000, () => {
+    for (const slot of held) assert.is(village.deliverers(slot).length, 1)
+  })
+})
+
 test('what a dead member held has another after a lease and a claim, also where members die and come all the time', () => {
   for (let seed = 1; seed <= 5; seed++) {
     const draw = random(seed)
