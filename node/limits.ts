@@ -282,6 +282,8 @@ export const limits = {
   groupLoansMax: 1_000,
   /** A member with records that nobody asks for says so at most so often, apart from its beats. */
   groupStockMs: 50,
+  /** So long it waits whether its work says so. */
+  groupStockSoonMs: 1,
   /** Of records sent under one deduplication id within this time one is handed out, as with SQS; and so many ids are remembered, some 300 B each. */
   queueDedupMs: 300 * second,
   queueDedupMax: 100_000,

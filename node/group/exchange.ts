@@ -1,6 +1,6 @@
 /**
- * How the members of a queue even out what they have: each says how much it has that nobody there asks for, and lends it to whoever asks. Members
- * of a plain group only count.
+ * How the members of a queue even out what they have: each says how much it has that nobody there asks for, along with its work where it can, and
+ * lends it to whoever asks. Members of a plain group only count.
  */
 import { limits } from '../limits.ts'
 import type { Clock, Random, Timer } from '../ports.ts'
@@ -10,6 +10,7 @@ import { Borrowing, type BorrowingOptions } from './borrowing.ts'
 import type { Loaded } from './desk.ts'
 import { Lending, type LendingOptions } from './lending.ts'
 import type { Notice } from './notice.ts'
+import type { Work } from './work.ts'
 
 export interface Counts {
   /** Records that consumers have. */
@@ -41,8 +42,10 @@ export class Exchange {
   readonly #counts = new Map<PeerId, Counts>()
   #lending: Lending | undefined
   #borrowing: Borrowing | undefined
-  /** Runs while what we have was told a moment ago. */
-  #told: Timer | undefined
+  #work: Work | undefined
+  /** When what we have was told last. */
+  #toldAt = Number.NEGATIVE_INFINITY
+  #soon: Timer | undefined
 
   constructor(options: ExchangeOptions) {
     this.#options = options
@@ -54,6 +57,7 @@ export class Exchange {
       parts.desk.serve()
       onOffer()
     }
+    this.#work = parts.work
     this.#lending = new Lending({ ...parts, tell })
     this.#borrowing = new Borrowing({ ...parts, me, clock, tell, onSettled })
   }
@@ -75,7 +79,7 @@ export class Exchange {
     switch (word.type) {
       case 'stock':
         this.#counts.set(by, { out: 0, delayed: 0, ...this.#counts.get(by), ready: word.ready })
-        onOffer()
+        if (word.ready > 0) onOffer()
         break
       case 'ask':
         if (word.to === me && by !== me) this.#lending?.onAsk(by, word.id, word.max)
@@ -98,14 +102,21 @@ export class Exchange {
     this.#borrowing?.look(isDead)
   }
 
+  /** What a notice of our work that is made now says besides; undefined in a plain group. */
+  stock(): number | undefined {
+    if (!this.#options.isQueue) return undefined
+    this.#toldAt = this.#options.clock.now()
+    return this.#options.backlog.ready
+  }
+
   /** Everybody here got what there is for it: whoever has nothing to do hears what is left. */
   onServed(): void {
-    const { backlog, clock, isQueue, tell } = this.#options
-    if (!isQueue || backlog.ready === 0 || this.#told !== undefined) return
-    tell({ type: 'stock', ready: backlog.ready }).catch(() => undefined)
-    this.#told = clock.after(limits.groupStockMs, () => {
-      this.#told = undefined
-    })
+    const { backlog, clock, isQueue } = this.#options
+    if (!isQueue || backlog.ready === 0 || this.#soon !== undefined) return
+    // Our work says so as well, and goes at once or will soon.
+    const wait = this.#work?.isCollecting ? limits.groupStockMs : limits.groupStockSoonMs
+    const at = Math.max(clock.now() + wait, this.#toldAt + limits.groupStockMs)
+    this.#soon = clock.after(at - clock.now(), () => this.#tellStock(at))
   }
 
   /** Of these members, as of their last words. */
@@ -144,6 +155,13 @@ export class Exchange {
   }
 
   close(): void {
-    this.#told?.cancel()
+    this.#soon?.cancel()
+  }
+
+  #tellStock(at: number): void {
+    const { backlog, tell } = this.#options
+    this.#soon = undefined
+    if (this.#toldAt > at - limits.groupStockMs) this.onServed()
+    else if (backlog.ready > 0) tell({ type: 'stock', ready: this.stock() ?? 0 }).catch(() => undefined)
   }
 }

@@ -313,7 +313,8 @@ export class Member {
         for (const [feed, , acks] of notice.feeds)
           for (const [, , indexes] of acks) for (const index of indexes) this.#ledger.had(feed, index, me)
         const { era } = this.#ledger
-        const told = { ...notice, ...(era && { era }) }
+        const ready = this.#exchange.stock()
+        const told = { ...notice, ...(era && { era }), ...(ready !== undefined && { ready }) }
         return this.#majority === undefined ? this.#board.tell(told) : this.#majority.tell(told)
       },
     })
@@ -380,6 +381,7 @@ export class Member {
         break
       case 'work':
         this.#ledger.onWork(notice, by)
+        if (notice.ready !== undefined) this.#exchange.onWord(by, { type: 'stock', ready: notice.ready }, isOld)
         break
       case 'had':
         this.#ledger.onHad(notice, by)

@@ -139,6 +139,8 @@ export interface WorkNotice {
   /** At most `limits.groupWorkMax` attempts and as many acknowledgements in all. */
   feeds: FeedWork[]
   era?: Era
+  /** Of a queue: records that nobody here has asked for, as in `stock`. */
+  ready?: number
 }
 
 export type Notice = z.infer<typeof notice> | WorkNotice
@@ -169,14 +171,16 @@ export function decodeNotice(bytes: Uint8Array): Notice | 'unknown' | undefined 
   }
 }
 
-function isWork(told: unknown): told is { feeds?: unknown; era?: unknown } {
+function isWork(told: unknown): told is { feeds?: unknown; era?: unknown; ready?: unknown } {
   return typeof told === 'object' && told !== null && 'type' in told && told.type === 'work'
 }
 
-function workOf({ feeds, era: given }: { feeds?: unknown; era?: unknown }): WorkNotice | undefined {
-  const parsed = given === undefined ? undefined : era.safeParse(given)
+function workOf(told: { feeds?: unknown; era?: unknown; ready?: unknown }): WorkNotice | undefined {
+  const { feeds, ready } = told
+  const parsed = told.era === undefined ? undefined : era.safeParse(told.era)
   if (parsed?.success === false || !Array.isArray(feeds) || !isWorkOfAll(feeds)) return undefined
-  return { type: 'work', feeds, ...(parsed && { era: parsed.data }) }
+  if (ready !== undefined && !isCount(ready)) return undefined
+  return { type: 'work', feeds, ...(parsed && { era: parsed.data }), ...(ready !== undefined && { ready }) }
 }
 
 function isWorkOfAll(feeds: unknown[]): feeds is FeedWork[] {

@@ -34,6 +34,11 @@ export class Work {
     this.#options = options
   }
 
+  /** Whether something waits for the next notice. */
+  get isCollecting(): boolean {
+    return this.#next !== undefined
+  }
+
   /** Calls it when the next notice is made, or would be if there were something to tell: what it adds goes with that. */
   beforeNext(act: () => void): void {
     this.#before.push(act)

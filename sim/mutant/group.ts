@@ -13,15 +13,15 @@ export const groupMutants: Mutant[] = [
   {
     name: 'claim-with-the-same-term',
     file: 'node/group/leases.ts',
-    find: 'term: slot.term + 1,',
-    replace: 'term: Math.max(1, slot.term),',
+    find: 'return { term: term + 1, beats: 0',
+    replace: 'return { term: Math.max(1, term), beats: 0',
     breaks: 'G7',
     why: 'a store cannot tell who is late',
   },
   {
     name: 'deliver-before-the-claim-stands',
     file: 'node/group/leases.ts',
-    find: 'const isDue = isHeard && slot.beats >= 2 && view.now - slot.since >= this.#claimMs',
+    find: 'const isDue = isHeard && view.mayTake && slot.beats >= 2 && view.now - slot.since >= this.#claimMs',
     replace: 'const isDue = true',
     breaks: 'G7',
     why: 'two that claim a slot at the same time both have it',
@@ -37,7 +37,7 @@ export const groupMutants: Mutant[] = [
   {
     name: 'hand-over-while-busy',
     file: 'node/group/leases.ts',
-    find: 'return view.isBusy(number) ? [] : this.#lose(number, view.wanted[number])',
+    find: 'if (!view.isBusy(number)) return this.#lose(number, view.wanted[number])',
     replace: 'return this.#lose(number, view.wanted[number])',
     breaks: 'G7',
     why: 'records that a consumer works on are handed out by the next holder too',
@@ -45,10 +45,18 @@ export const groupMutants: Mutant[] = [
   {
     name: 'never-let-go',
     file: 'node/group/leases.ts',
-    find: 'return view.isBusy(number) ? [] : this.#lose(number, view.wanted[number])',
-    replace: 'return []',
+    find: 'if (!view.isBusy(number)) return this.#lose(number, view.wanted[number])',
+    replace: '',
     breaks: 'G7',
     why: 'a member that drains keeps its slots',
+  },
+  {
+    name: 'inherit-from-the-living',
+    file: 'node/group/leases.ts',
+    find: '    if (!view.isLive(holder)) {',
+    replace: '    if (!view.isLive(holder) || (known !== undefined && known.beats >= 2)) {',
+    breaks: 'G7',
+    why: 'who is late by a beat or two works on while its heir does the same',
   },
   {
     name: 'see-no-release',
