@@ -43,8 +43,9 @@ export class Exchange {
   #lending: Lending | undefined
   #borrowing: Borrowing | undefined
   #work: Work | undefined
-  /** When what we have was told last. */
+  /** When what we have was told last, and whether all know since then that it is something: until somebody has borrowed of it. */
   #toldAt = Number.NEGATIVE_INFINITY
+  #isKnown = false
   #soon: Timer | undefined
 
   constructor(options: ExchangeOptions) {
@@ -64,8 +65,8 @@ export class Exchange {
 
   /** What our next beat says. */
   own(): Required<Pick<Beat, 'counts' | 'ready'>> {
-    const { out, delayed, ready } = this.#options.backlog
-    return { counts: [out, delayed], ready }
+    const { out, delayed } = this.#options.backlog
+    return { counts: [out, delayed], ready: this.#tellReady() }
   }
 
   onBeat(by: PeerId, { counts: [out, delayed] = [0, 0], ready = 0 }: Beat): void {
@@ -82,7 +83,9 @@ export class Exchange {
         if (word.ready > 0) onOffer()
         break
       case 'ask':
-        if (word.to === me && by !== me) this.#lending?.onAsk(by, word.id, word.max)
+        if (word.to !== me || by === me) break
+        this.#isKnown = false
+        this.#lending?.onAsk(by, word.id, word.max)
         break
       case 'lend':
         if (by !== me && !isOld) this.#borrowing?.onLend(by, word)
@@ -104,15 +107,13 @@ export class Exchange {
 
   /** What a notice of our work that is made now says besides; undefined in a plain group. */
   stock(): number | undefined {
-    if (!this.#options.isQueue) return undefined
-    this.#toldAt = this.#options.clock.now()
-    return this.#options.backlog.ready
+    return this.#options.isQueue ? this.#tellReady() : undefined
   }
 
   /** Everybody here got what there is for it: whoever has nothing to do hears what is left. */
   onServed(): void {
     const { backlog, clock, isQueue } = this.#options
-    if (!isQueue || backlog.ready === 0 || this.#soon !== undefined) return
+    if (!isQueue || this.#isKnown || backlog.ready === 0 || this.#soon !== undefined) return
     // Our work says so as well, and goes at once or will soon.
     const wait = this.#work?.isCollecting ? limits.groupStockMs : limits.groupStockSoonMs
     const at = Math.max(clock.now() + wait, this.#toldAt + limits.groupStockMs)
@@ -161,7 +162,15 @@ export class Exchange {
   #tellStock(at: number): void {
     const { backlog, tell } = this.#options
     this.#soon = undefined
+    if (this.#isKnown || backlog.ready === 0) return
     if (this.#toldAt > at - limits.groupStockMs) this.onServed()
-    else if (backlog.ready > 0) tell({ type: 'stock', ready: this.stock() ?? 0 }).catch(() => undefined)
+    else tell({ type: 'stock', ready: this.#tellReady() }).catch(() => undefined)
+  }
+
+  #tellReady(): number {
+    const { backlog, clock } = this.#options
+    this.#toldAt = clock.now()
+    this.#isKnown = backlog.ready > 0
+    return backlog.ready
   }
 }
