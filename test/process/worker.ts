@@ -1,7 +1,12 @@
 /** A process that works off a queue: `node worker.ts FOLDER JOIN OPTIONS`. Prints a line of JSON for each step, at once. */
 import { writeSync } from 'node:fs'
+import { enableCompileCache } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createPeer, isError, type QueueOptions } from '../../node/index.ts'
+import type { QueueOptions } from '../../node/index.ts'
+
+// As the command line does: one is begun every few seconds.
+enableCompileCache()
+const { createPeer, isError } = await import('../../node/index.ts')
 
 export interface WorkerOptions {
   queue: QueueOptions

@@ -58,8 +58,9 @@ class Worker {
   }
 
   async ready(): Promise<void> {
-    while (!this.#isReady && !this.#hasEnded) {
+    while (!this.#isReady) {
       await sleep(50)
+      if (this.#hasEnded) return
       this.read()
     }
   }
@@ -122,14 +123,14 @@ class Crew {
     for (const worker of this.#running) worker.read()
   }
 
-  /** Kills one of those that run and starts another. */
+  /** Kills one of those that run and starts another, which joins them when it is ready. */
   async strike(draw: () => number): Promise<void> {
     const [worker] = this.#running.splice(Math.floor(draw() * this.#running.length), 1)
     if (worker === undefined) return
     const at = Number(process.hrtime.bigint() / 1_000n) / 1_000
     await worker.end('SIGKILL')
     this.kills.push({ at, values: worker.open })
-    await this.start()
+    this.start().catch(() => undefined)
   }
 
   async stop(): Promise<void> {
