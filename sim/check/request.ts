@@ -17,7 +17,7 @@ const knownMs = 15_000
 const turnMs = 500
 /** From a handler's end to its asker: a commit and a few trips (guess). */
 const answerMs = 3_000
-/** Requests in a row that are answered in the end. */
+/** Requests in a row that are answered, or refused by a handler, in the end. */
 const answeredLast = 3
 /** What may be said of a disk that takes nothing. */
 const diskFaults = new Set(['fulldisk', 'slowdisk'])
@@ -74,7 +74,9 @@ export class Answered implements Judge {
     const last = this.#asked(plan)
       .filter((asking) => asking.peer === peer && asking.at >= since && asking.outcome !== undefined)
       .slice(-answeredLast)
-    return last.length === answeredLast && last.every(({ outcome }) => outcome?.type === 'answered')
+    const isTold = ({ outcome, number }: Asking) =>
+      outcome?.type === 'answered' || (outcome?.type === 'failed' && outcome.text.includes(failureOf(number)))
+    return last.length === answeredLast && last.every(isTold)
   }
 
   /**

@@ -57,9 +57,10 @@ export function drawQueue(
   return { queue, publishers }
 }
 
-/** As in a group; most of them poll. */
+/** As in a group; most of them poll, and more of them take long, since what they borrowed is theirs meanwhile, whoever dies. */
 function drawWorker(random: Rng, peer: string, safetyMs: number, poison: number | undefined): ConsumerPlan {
-  const { oneByOne, ...consumer } = drawConsumer(random, peer, safetyMs, poison)
+  const { oneByOne, ...drawn } = drawConsumer(random, peer, safetyMs, poison)
+  const consumer = { ...drawn, hangs: 4 * drawn.hangs, extends: 8 * drawn.extends }
   if (random.chance(0.35)) return { ...consumer, ...(oneByOne === undefined ? {} : { oneByOne }) }
   return { ...consumer, receive: { max: random.pick([1, 1, 3, 10]), waitMs: random.pick([50, 500, 2_000, 20_000]) } }
 }

@@ -1,4 +1,4 @@
-/** An application that answers requests with their number. While there are faults it has its own: see `ResponderPlan`. */
+/** An application that answers requests with their number, or refuses them: see `ResponderPlan`. While there are faults it takes its time. */
 import type { Responder as Responding } from '../../node/index.ts'
 import type { ResponderPlan } from '../plan.ts'
 import { Rng } from '../world/random.ts'
@@ -59,7 +59,7 @@ export class Responder {
       async ({ number }, { attempt }): Promise<Answer> => {
         const handling = history.requests.handle({ number, topic, peer: peer.name, attempt })
         const isCalm = this.#now >= this.options.calmMs
-        const fails = this.#random.chance(plan.fails) && !isCalm
+        const fails = this.#random.chance(plan.fails)
         await world.sleep(isCalm ? 0 : plan.workMs * (0.5 + this.#random.float()))
         handling.doneAt = this.#now
         world.trace.mix(number)
