@@ -75,9 +75,9 @@ export class Roster {
     return this.isEntitled(now) ? this.#leases.termOf(slot) : undefined
   }
 
-  /** Whether records of this slot are for us to read: also while our lease is not fresh, since it may be again before anybody takes the slot. */
+  /** Whether records of this slot are for us to read: also while our lease is not fresh, or the slot is to be handed over, since it may stay. */
   isHeld(slot: number): boolean {
-    return this.#leases.termOf(slot) !== undefined
+    return this.#leases.ackTermOf(slot) !== undefined
   }
 
   /** Under which term what was handed out of it may be settled now. */

@@ -93,8 +93,13 @@ test('what is worked on for long keeps nothing else of its slot waiting, and the
   village.pass(8_000)
   assert.equal(shares(village), [64, 0], 'a goes on')
   let waits = 0
+  const [a] = village.villagers
   village.pass(60_000, () => {
     if (shares(village)[0] === 32) waits++
+    assert.ok(
+      slots.every((slot) => a?.roster.isHeld(slot)),
+      'what comes meanwhile is read',
+    )
   })
   assert.ok(waits > 0 && waits <= 600 / 4, 'and tries again now and then')
   village.busy = () => false
