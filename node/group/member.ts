@@ -381,7 +381,8 @@ export class Member {
         break
       case 'work':
         this.#ledger.onWork(notice, by)
-        if (notice.ready !== undefined) this.#exchange.onWord(by, { type: 'stock', ready: notice.ready }, isOld)
+        if (notice.ready !== undefined && by !== this.#parts.me)
+          this.#exchange.onWord(by, { type: 'stock', ready: notice.ready }, isOld)
         break
       case 'had':
         this.#ledger.onHad(notice, by)

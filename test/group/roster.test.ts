@@ -18,6 +18,16 @@ function oneEach(village: Village): void {
   }
 }
 
+/** `a` works on something of each slot as `b` comes and is to have half of them. */
+function busyBesideNewcomer(): Village {
+  const village = new Village({})
+  village.add('a')
+  village.pass(5_000)
+  village.busy = (id) => id === 'a'
+  village.add('b')
+  return village
+}
+
 test('a member alone holds everything after two beats', () => {
   const village = new Village({})
   const a = village.add('a')
@@ -70,11 +80,7 @@ test('a member that was paused longer than its lease delivers nothing when it wa
 })
 
 test('a slot whose records are on their way is handed over when they are settled', () => {
-  const village = new Village({})
-  village.add('a')
-  village.pass(5_000)
-  village.busy = (id) => id === 'a'
-  village.add('b')
+  const village = busyBesideNewcomer()
   village.pass(5_000)
   assert.equal(shares(village), [32, 0], 'a delivers nothing new of what it is to give')
   const [a] = village.villagers
@@ -85,11 +91,7 @@ test('a slot whose records are on their way is handed over when they are settled
 })
 
 test('what is worked on for long keeps nothing else of its slot waiting, and the slot goes when it is settled', () => {
-  const village = new Village({})
-  village.add('a')
-  village.pass(5_000)
-  village.busy = (id) => id === 'a'
-  village.add('b')
+  const village = busyBesideNewcomer()
   village.pass(8_000)
   assert.equal(shares(village), [64, 0], 'a goes on')
   let waits = 0

@@ -130,7 +130,7 @@ class Crew {
     const at = Number(process.hrtime.bigint() / 1_000n) / 1_000
     await worker.end('SIGKILL')
     this.kills.push({ at, values: worker.open })
-    this.start().catch(() => undefined)
+    void this.start()
   }
 
   async stop(): Promise<void> {
