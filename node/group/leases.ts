@@ -76,6 +76,8 @@ interface Slot extends Claim {
   stage: 'claimed' | 'held' | 'leaving'
   /** Somebody else said so, and not the holder itself. */
   hearsay: boolean
+  /** Who said last that it has it no more, and under which term it had it: whoever has not heard of that yet tells otherwise. */
+  released: { peer: PeerId; term: number } | undefined
   /** We are its holder's heir. */
   heir: Claim | undefined
 }
@@ -98,6 +100,7 @@ export class Leases {
       since: 0,
       claimedIn: 0,
       hearsay: false,
+      released: undefined,
       heir: undefined,
     }))
   }
@@ -177,8 +180,11 @@ export class Leases {
         effects.push(...this.#hear(number, { term, peer, stage }))
       }
     }
-    for (const [number, slot] of this.#slots.entries())
-      if (slot.holder === peer && !named.has(number)) slot.holder = undefined
+    for (const [number, slot] of this.#slots.entries()) {
+      if (slot.holder !== peer || named.has(number)) continue
+      if (!slot.hearsay) slot.released = { peer, term: slot.term }
+      slot.holder = undefined
+    }
     return effects
   }
 
@@ -196,6 +202,7 @@ export class Leases {
       if (slot === undefined || peer === this.#me || term > slot.term + limits.groupTermLead) return []
       // What the holder itself said is no less than that.
       if (slot.holder === peer && slot.term === term && !slot.hearsay) return []
+      if (slot.released?.peer === peer && slot.released.term >= term) return []
       return this.#hear(number, { term, peer, stage: held ? 'held' : 'claimed' }, true)
     })
   }

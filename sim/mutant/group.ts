@@ -61,8 +61,8 @@ export const groupMutants: Mutant[] = [
   {
     name: 'see-no-release',
     file: 'node/group/leases.ts',
-    find: '      if (slot.holder === peer && !named.has(number)) slot.holder = undefined\n',
-    replace: '',
+    find: '      if (slot.holder !== peer || named.has(number)) continue\n',
+    replace: '      if (slot.holder !== undefined) continue\n',
     breaks: 'G7',
     why: 'a slot that was released belongs to its holder for as long as that lives',
   },
