@@ -175,6 +175,8 @@ export const limits = {
   windowBytesMax: 4 * MiB,
   /** A second connection between the same two peers is closed after this; both may have dialled at once. */
   duplicateMs: 500,
+  /** Of two connections whose openings lie further apart than this, the older one is dead: its other end dialled again. */
+  staleMs: 2 * second,
   /** Round trips are measured this often; a friend of whom nothing at all was heard for `silentMs` is hung up. */
   pingMs: 5 * second,
   silentMs: 20 * second,

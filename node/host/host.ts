@@ -6,7 +6,8 @@
  * 2. Every dial, buffer and count of streams has a bound (`limits.ts`); garbage on the port costs a handshake and no more.
  * 3. It connects to nobody by itself. Whom to be connected to is decided in `friends/`.
  * 4. Two peers that dialled each other at the same moment are left with one connection: the peer with the lower id closes all but the
- *    one both prefer (dialled by the lower id; the oldest of those).
+ *    one both prefer (dialled by the lower id; the oldest of those). A connection that is older than another by `limits.staleMs` gives way
+ *    to it, whoever dialled: nobody dials a peer it is connected to, so the other end has lost it, by a power cut say.
  *
  * Files: `assemble` libp2p and its bounds; `system` the real clock, randomness and network; `transport` counts bytes and sees refused handshakes; `gossipsub` its
  * settings and remedies; `link` long-lived framed streams; `rendezvous` and `mdns` find peers nearby.
@@ -185,17 +186,22 @@ class Libp2pHost implements Host {
   /** Open connections to a peer, the one to use first. Both sides come to the same order. */
   #preferred(peer: PeerId): Connection[] {
     const lower = this.id < peer ? 'outbound' : 'inbound'
-    return this.libp2p
+    const open = this.libp2p
       .getConnections()
       .filter(({ status, remotePeer }) => status === 'open' && remotePeer.toString() === peer)
-      .sort(
-        (a, b) => Number(b.direction === lower) - Number(a.direction === lower) || a.timeline.open - b.timeline.open,
-      )
+    return open.toSorted(
+      (a, b) =>
+        Number(isStale(a, open)) - Number(isStale(b, open)) ||
+        Number(b.direction === lower) - Number(a.direction === lower) ||
+        a.timeline.open - b.timeline.open,
+    )
   }
 
   #closeDuplicates(peer: PeerId): void {
-    if (this.#stopped !== undefined || this.id > peer) return
-    for (const connection of this.#preferred(peer).slice(1)) {
+    if (this.#stopped !== undefined) return
+    const [first, ...others] = this.#preferred(peer)
+    for (const connection of others) {
+      if (this.id > peer && !isStale(connection, [first as Connection])) continue
       within(this.clock, limits.hangUpMs, (signal) => connection.close({ signal })).catch((error) =>
         connection.abort(error),
       )
@@ -213,6 +219,11 @@ class Libp2pHost implements Host {
       // A record in use is swept the next time.
     }
   }
+}
+
+/** Whether one of `others` to the same peer was opened so much later that this one must be dead at its other end. */
+function isStale(connection: Connection, others: readonly Connection[]): boolean {
+  return others.some(({ timeline }) => timeline.open - connection.timeline.open > limits.staleMs)
 }
 
 function textOf(error: unknown): string {

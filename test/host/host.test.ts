@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { connect, createServer } from 'node:net'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { isError } from '../../node/errors.ts'
 import { createHost, type Host } from '../../node/host/host.ts'
+import { limits } from '../../node/limits.ts'
 import { ports } from '../friends/member.ts'
 import { suite } from '../helper/suite.ts'
 import { until } from '../helper/until.ts'
@@ -15,9 +18,9 @@ interface Told {
   reason: string
 }
 
-async function host(mesh = 'test mesh', told: Told[] = []): Promise<Host> {
+async function host(mesh = 'test mesh', told: Told[] = [], seed = ports.random.bytes(32)): Promise<Host> {
   return createHost({
-    seed: ports.random.bytes(32),
+    seed,
     listen: ['/ip4/127.0.0.1/tcp/0'],
     mesh,
     ports,
@@ -29,6 +32,34 @@ function portOf(one: Host): number {
   return Number(one.addresses()[0]?.split('/')[4])
 }
 
+/** A port that leads to another one until it is held: then nothing passes any more, and no end is told, as when power fails. */
+async function wireTo(port: number) {
+  let isHeld = false
+  const sockets: Socket[] = []
+  const server = createServer((near) => {
+    const far = connect(port, '127.0.0.1')
+    sockets.push(near, far)
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      from.on('data', (piece) => isHeld || to.write(piece)).on('error', () => undefined)
+      from.on('close', () => isHeld || to.destroy())
+    }
+  }).listen(0)
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    hold: () => {
+      isHeld = true
+    },
+    close: () => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    },
+  }
+}
+
 test('two peers that dial each other at the same moment are left with one connection', async ({ use }) => {
   const [a, b] = [use(await host()), use(await host())]
   const [there, back] = [a.addresses()[0] as string, b.addresses()[0] as string]
@@ -36,6 +67,32 @@ test('two peers that dial each other at the same moment are left with one connec
   const only = (one: Host) => (one.libp2p.getConnections().length === 1 ? one.libp2p.getConnections()[0] : undefined)
   await until(() => only(a) && only(b) && only(a)?.direction !== only(b)?.direction)
   assert.equal(a.connected(), [b.id])
+})
+
+test('a peer that comes back while its last connection still looks alive is left the new one', async ({ use }) => {
+  // Both ways, since it is for the lower id to close a duplicate, and ids are drawn.
+  for (const isLower of [true, false]) {
+    const seeds = [ports.random.bytes(32), ports.random.bytes(32)] as const
+    const two = [use(await host('test mesh', [], seeds[0])), use(await host('test mesh', [], seeds[1]))] as const
+    const of = two[0].id < two[1].id === isLower ? 0 : 1
+    const [a, before, seed] = [two[of], two[1 - of] as Host, seeds[1 - of] as Uint8Array]
+    const wire = use(await wireTo(portOf(a)))
+    await before.dial(`/ip4/127.0.0.1/tcp/${wire.port}`)
+    await until(() => a.connectionOf(before.id))
+    wire.hold()
+    await before.stop()
+    await sleep(limits.staleMs + 100)
+    assert.is(a.libp2p.getConnections().length, 1)
+
+    const after = use(await host('test mesh', [], seed))
+    const lost: string[] = []
+    after.onDisconnect((peer) => lost.push(peer))
+    await after.dial(a.addresses()[0] as string)
+    await until(() => a.libp2p.getConnections().length === 1)
+    await sleep(limits.duplicateMs)
+    assert.ok((await a.rttMs(after.id)) >= 0)
+    assert.equal(lost, [])
+  }
 })
 
 test('a dial says who is there, and connecting and hanging up are told once', async ({ use }) => {
