@@ -133,6 +133,11 @@ export class History {
     this.requests = new RequestHistory(now)
   }
 
+  /** Virtual milliseconds since the start: once a run is over, when it ended. */
+  get now(): number {
+    return this.#now()
+  }
+
   publish(of: Omit<Publication, 'id' | 'at' | 'outcome'>): Publication {
     const publication: Publication = { ...of, id: this.publications.length, at: this.#now(), outcome: undefined }
     this.publications.push(publication)

@@ -26,6 +26,8 @@ export function takeovers(evidence: Evidence, group: GroupPlan): Violation[] {
     const gone = goneOf(evidence, shift)
     if (gone === undefined || group.type === 'exclusive') return []
     const until = gone.at + beats * beatMs + workMs + (gone.how === 'died' ? group.leaseMs : 0)
+    // It ended before they were late.
+    if (until > evidence.history.now) return []
     const since = (shift.drainAt ?? gone.at) - group.leaseMs - workMs
     const stay = shifts.filter(
       (other) => other.peer !== shift.peer && other.openedAt < since && (other.endedAt ?? until) >= until,

@@ -349,7 +349,7 @@ test('G7 asks that what both sides of a partition did is told', () => {
 
 for (const how of ['drained', 'died'] as const)
   test(`G7 sees that nobody takes over from a member that ${how}, in time`, () => {
-    const late = (afterMs: number) => {
+    const late = (afterMs: number, isTaken = true) => {
       const story = begin()
       const { made, a } = story
       const slot = (peer: string, type: 'slot-taken', term: number) =>
@@ -362,11 +362,16 @@ for (const how of ['drained', 'died'] as const)
         made.history.processEnded('a')
       }
       made.now += afterMs
-      slot('b', 'slot-taken', 2)
+      if (isTaken) slot('b', 'slot-taken', 2)
       return verdictsOf(story).length
     }
     const leaseMs = how === 'died' ? 5_000 : 0
     assert.equal([late(leaseMs + 3_500), late(leaseMs + 6_000)], [0, 1])
+    assert.equal(
+      [late(leaseMs + 3_500, false), late(leaseMs + 6_000, false)],
+      [0, 1],
+      'a run that ends sooner says nothing',
+    )
   })
 
 test.run()
