@@ -29,12 +29,9 @@ export function takeovers(evidence: Evidence, group: GroupPlan): Violation[] {
     // It ended before they were late.
     if (until > evidence.history.now) return []
     const since = (shift.drainAt ?? gone.at) - group.leaseMs - workMs
-    const stay = shifts.filter(
-      (other) => other.peer !== shift.peer && other.openedAt < since && (other.endedAt ?? until) >= until,
-    )
+    const stay = shifts.filter((other) => other.peer !== shift.peer && other.openedAt < since && leftAt(other) >= until)
     const moves = shifts.some(
-      (other) =>
-        other !== shift && !stay.includes(other) && (other.endedAt ?? until) >= since && other.openedAt <= until,
+      (other) => other !== shift && !stay.includes(other) && leftAt(other) >= since && other.openedAt <= until,
     )
     if (stay.length === 0 || moves || !excuses.isCalm(since, until, shift.peer)) return []
     return heldBy(evidence, shift, shift.drainAt ?? gone.at)
@@ -45,6 +42,11 @@ export function takeovers(evidence: Evidence, group: GroupPlan): Violation[] {
       )
   })
   return some(late, (text) => text).map((text) => ({ promise: 'G7', at: 0, text, ids: [] }))
+}
+
+/** From when on it takes nothing: who is asked to drain may have something in hands for long. */
+function leftAt({ drainAt, endedAt }: Shift): number {
+  return drainAt ?? endedAt ?? Number.POSITIVE_INFINITY
 }
 
 function goneOf({ history }: Evidence, shift: Shift): Gone | undefined {

@@ -349,9 +349,10 @@ test('G7 asks that what both sides of a partition did is told', () => {
 
 for (const how of ['drained', 'died'] as const)
   test(`G7 sees that nobody takes over from a member that ${how}, in time`, () => {
-    const late = (afterMs: number, isTaken = true) => {
+    const late = (afterMs: number, isTaken = true, isDraining = false) => {
       const story = begin()
-      const { made, a } = story
+      const { made, a, b } = story
+      if (isDraining) b.drainAt = made.now
       const slot = (peer: string, type: 'slot-taken', term: number) =>
         made.history.groups.told.push({ peer, group: 't/g', at: made.now, event: { type, slot: 0, term, time: 0 } })
       slot('a', 'slot-taken', 1)
