@@ -77,7 +77,8 @@ export class Quorum {
     if (editor !== this.#me || !entitled || this.heardUpTo() < this.#listedIn) return
     const gone = peers.find((peer) => peer !== this.#me && view.isGone(peer)) ?? (view.leaving ? this.#me : undefined)
     const come = view.active.find((peer) => !peers.includes(peer))
-    if (gone !== undefined)
+    // The last voter goes when somebody else is one: nobody can be heard by a majority of none.
+    if (gone !== undefined && (peers.length > 1 || come === undefined))
       this.#set(
         epoch + 1,
         peers.filter((peer) => peer !== gone),

@@ -279,6 +279,21 @@ test('voters that crashed are dropped one after the other, so that the rest can 
   assert.equal(shares(village), [32, 32])
 })
 
+test('voters that all leave first make those voters who stay', () => {
+  const village = new Village({ quorum: true })
+  const [a, b, c] = ['a', 'b', 'c'].map((id) => village.add(id)) as [Villager, Villager, Villager]
+  c.roster.leave()
+  village.pass(10_000)
+  assert.equal(a.roster.voters?.peers, ['a', 'b'])
+  c.roster.enter(village.now)
+  a.roster.leave()
+  b.roster.leave()
+  // A list of nobody would take from `c` what it was granted by then.
+  village.pass(15_000, () => assert.ok(a.roster.voters?.peers.length))
+  assert.equal(c.roster.voters?.peers, ['c'])
+  assert.equal(shares(village), [0, 0, 64])
+})
+
 test('when all voters have left, the group begins anew', () => {
   const village = new Village({ quorum: true })
   const both = [village.add('a'), village.add('b')]
