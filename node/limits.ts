@@ -178,8 +178,8 @@ export const limits = {
   /** Of two connections whose openings lie further apart than this, the older one is dead: its other end dialled again. */
   staleMs: 2 * second,
   /** Round trips are measured this often; a friend of whom nothing at all was heard for `silentMs` is hung up. */
-  pingMs: 5 * second,
-  silentMs: 20 * second,
+  pingMs: 3 * second,
+  silentMs: 10 * second,
   /** A socket without traffic is closed by the system side after this: pings keep a living one busy. */
   socketIdleMs: 60 * second,
   /** A refused address is reported this often at most, and so many addresses are remembered for that. */
@@ -250,6 +250,8 @@ export const limits = {
   groupBeatMs: 1 * second,
   /** A claim stands unopposed for so many beats, and is in two of them: leaves half a beat of lease + 2 s for reading what to deliver. */
   groupClaimBeats: 1.5,
+  /** With a quorum, a claim that no majority tells of by then is made again under the next term. */
+  groupClaimAgainBeats: 5,
   /** How long a slot that is to be handed over waits for what is on its way, and when it is tried again where that takes longer. */
   groupHandOverBeats: 2,
   groupHandOverPauseBeats: 10,
