@@ -193,8 +193,13 @@ export class HandedOut {
    */
   #dead(): Wrong[] {
     const { maxReceives, quorum, consumers } = this.#group
-    const { groups } = this.#evidence.history
-    const mayBeUnseen = quorum || consumers.some(({ oneByOne, receive }) => oneByOne || receive !== undefined)
+    const { groups, peerNotes } = this.#evidence.history
+    const stops = peerNotes.filter(
+      ({ peer, what }) => (what === 'killed' || what === 'power') && consumers.some((one) => one.peer === peer),
+    )
+    const unasked = consumers.some(({ oneByOne, receive }) => oneByOne || receive !== undefined)
+    // Whoever stops between telling that a record is handed out and handing it out has used up one of its attempts.
+    const mayBeUnseen = quorum || unasked || stops.length >= maxReceives
     const name = groupOf(this.#group)
     const seen = new Set(groups.handed.filter(({ shift }) => shift.group === name).map(recordOf))
     const dead = groups.dead.filter(({ group }) => group === name)
