@@ -6,8 +6,9 @@
  *    term outranks a lower one; of one term, who holds outranks who claims, and otherwise the lower id the higher.
  * 3. Whoever sees itself outranked has lost the slot in that moment.
  * 4. Whoever is not entitled (its own lease ran out) holds nothing, and has to claim again.
- * 5. With a quorum a claim is granted only when a majority of the voters has heard it, and each of them tells with that what it knows of
- *    others (`known`): whoever held the slot was heard by a majority too, so one of them knows both.
+ * 5. With a quorum a claim is granted only when a majority of the voters tells of it (`known`), and of two claims under one term each tells only of the one
+ *    that it heard first: so no term is had by two, also where these cannot hear each other. Whoever held the slot was heard by a majority
+ *    too, so one of them knows both. Where no claim gets its majority, it is made again under the next term after a lease.
  * 6. The heir of a holder that is suspected says so in its beats while the lease still runs, which changes nothing for the holder. When the holder is not live
  *    any more that counts as a claim made then: so the slot is free for the lease alone, and not for a claim besides. With a quorum there are no heirs.
  * 7. A holder that is not wanted any more delivers nothing new, and leaves the slot out of its beat when nothing of it is on its way. Where somebody
@@ -54,9 +55,8 @@ export interface LeaseView {
   leaving: boolean
   /** Whether our last beat went out. */
   told: boolean
-  /** Number of the beat that is made now, and of the newest that those who must have heard. */
-  n: number
-  heardUpTo: number
+  /** Whether enough others tell of a claim of ours for it to be granted; without a quorum nobody has to. */
+  isMajority(votes: ReadonlySet<PeerId>): boolean
 }
 
 /** What we claim, or will if its holder stays silent. */
@@ -66,8 +66,8 @@ interface Claim {
   beats: number
   /** When it was made. */
   since: number
-  /** Number of the beat in which it went out first. */
-  claimedIn: number
+  /** Who tells of it. */
+  votes: Set<PeerId>
 }
 
 /** `term` is the highest known. `since` is also when it began to be handed over; of one that could not be, when that is tried again. */
@@ -86,19 +86,22 @@ export class Leases {
   readonly #me: PeerId
   readonly #beatMs: number
   readonly #claimMs: number
+  readonly #isVoted: boolean
   readonly #slots: Slot[]
 
-  constructor(me: PeerId, count: number, beatMs: number) {
+  /** `isVoted`: with a quorum. */
+  constructor(me: PeerId, count: number, beatMs: number, isVoted = false) {
     this.#me = me
     this.#beatMs = beatMs
     this.#claimMs = limits.groupClaimBeats * beatMs
+    this.#isVoted = isVoted
     this.#slots = Array.from({ length: count }, () => ({
       term: 0,
       holder: undefined,
       stage: 'held',
       beats: 0,
       since: 0,
-      claimedIn: 0,
+      votes: new Set(),
       hearsay: false,
       released: undefined,
       heir: undefined,
@@ -195,11 +198,15 @@ export class Leases {
     )
   }
 
-  /** What somebody else knows of others. Where that is out of date, the holder's next beat says so. */
-  onKnown(known: readonly KnownSlot[]): LeaseEffect[] {
+  /** What somebody else, `by`, knows of us and others. Where that is out of date, the holder's next beat says so. */
+  onKnown(by: PeerId, known: readonly KnownSlot[]): LeaseEffect[] {
     return known.flatMap(([number, term, peer, held]) => {
       const slot = this.#slots[number]
-      if (slot === undefined || peer === this.#me || term > slot.term + limits.groupTermLead) return []
+      if (slot === undefined || term > slot.term + limits.groupTermLead) return []
+      if (peer === this.#me) {
+        if (slot.holder === this.#me && slot.term === term) slot.votes.add(by)
+        return []
+      }
       // What the holder itself said is no less than that.
       if (slot.holder === peer && slot.term === term && !slot.hearsay) return []
       if (slot.released?.peer === peer && slot.released.term >= term) return []
@@ -221,8 +228,10 @@ export class Leases {
     if (slot.stage === 'claimed') {
       if (view.told) slot.beats++
       if (view.leaving || !view.mayClaim) slot.holder = undefined
-      const isHeard = view.heardUpTo >= slot.claimedIn
+      const isHeard = view.isMajority(slot.votes)
       const isDue = isHeard && view.mayTake && slot.beats >= 2 && view.now - slot.since >= this.#claimMs
+      const isStuck = !isHeard && view.now - slot.since >= limits.groupClaimAgainBeats * this.#beatMs
+      if (slot.holder !== undefined && isStuck) Object.assign(slot, claimOf(slot, view))
       if (slot.holder === undefined || !isDue || !view.entitled) return []
       slot.stage = 'held'
       return [{ type: 'granted', slot: number, term: slot.term }]
@@ -261,11 +270,17 @@ export class Leases {
 
   #hear(number: number, told: Told, hearsay = false): LeaseEffect[] {
     const slot = this.#slots[number] as Slot
-    if (!outranks(slot, told)) return []
     const { term, peer, stage } = told
+    if (!outranks(slot, told) || (stage === 'claimed' && this.#hasVoted(slot, told))) return []
     const effects = slot.holder === this.#me ? this.#lose(number, peer) : []
     Object.assign(slot, { term, holder: peer, stage, beats: 0, hearsay })
     return effects
+  }
+
+  /** Whether we tell of somebody else's claim under that term. */
+  #hasVoted({ holder, term, stage, hearsay }: Slot, told: Told): boolean {
+    const isOther = holder !== undefined && holder !== this.#me && holder !== told.peer
+    return this.#isVoted && isOther && stage === 'claimed' && !hearsay && term === told.term
   }
 
   #lose(number: number, to: PeerId | undefined): LeaseEffect[] {
@@ -276,8 +291,8 @@ export class Leases {
   }
 }
 
-function claimOf({ term }: Slot, { now, n }: LeaseView): Claim {
-  return { term: term + 1, beats: 0, since: now, claimedIn: n }
+function claimOf({ term }: Slot, { now }: LeaseView): Claim {
+  return { term: term + 1, beats: 0, since: now, votes: new Set() }
 }
 
 interface Told {

@@ -91,6 +91,12 @@ export class Quorum {
     this.#listedIn = Math.max(0, ...this.#sent.keys()) + 1
   }
 
+  /** Whether these and we are a majority of the voters. */
+  isMajority(others: ReadonlySet<PeerId>): boolean {
+    const { peers } = this.#voters
+    return 2 * peers.filter((peer) => peer === this.#me || others.has(peer)).length > peers.length
+  }
+
   /** The number of the newest beat of ours that a majority of the voters has heard. */
   heardUpTo(): number {
     const { peers } = this.#voters

@@ -66,7 +66,7 @@ export class Roster {
     this.#options = options
     this.#beatMs = beatMsOf(settings)
     this.#members = new Members(settings.leaseMs, this.#beatMs)
-    this.#leases = new Leases(me, slotCount(settings.type), this.#beatMs)
+    this.#leases = new Leases(me, slotCount(settings.type), this.#beatMs, settings.quorum)
     this.#quorum = settings.quorum ? new Quorum(me) : undefined
   }
 
@@ -159,7 +159,7 @@ export class Roster {
     if (this.#members.areSure(now)) this.#listenUntil = Math.min(this.#listenUntil, now + this.#beatMs)
     this.#quorum?.onHeard(peer, beat.heard?.[this.#options.me] ?? 0)
     const effects = this.#leases.onBeat(peer, beat)
-    return beat.known === undefined ? effects : [...effects, ...this.#leases.onKnown(beat.known)]
+    return beat.known === undefined ? effects : [...effects, ...this.#leases.onKnown(peer, beat.known)]
   }
 
   onTerms(terms: readonly number[]): RosterEffect[] {
@@ -196,12 +196,12 @@ export class Roster {
     )
     const mayClaim = now >= this.#listenUntil && (!settings.quorum || entitled)
     this.#n++
-    const heardUpTo = this.#quorum === undefined ? this.#n : this.#quorum.heardUpTo()
+    const isMajority = (votes: ReadonlySet<PeerId>) => this.#quorum?.isMajority(votes) !== false
     const leaving = this.#leaving
     const mayTake = now >= this.#metUntil
     const isSuspect = (peer: PeerId) => !this.#members.isPrompt(peer, now)
     const who = { wanted, heirs: this.#heirs, isLive, isSuspect }
-    const view = { ...who, now, isBusy, entitled, mayClaim, mayTake, leaving, told, n: this.#n, heardUpTo }
+    const view = { ...who, now, isBusy, entitled, mayClaim, mayTake, leaving, told, isMajority }
     effects.push(...this.#leases.tick(view))
     if (effects.some(({ type }) => type === 'granted')) this.#meetBy = now
     this.#made.set(this.#n, now)

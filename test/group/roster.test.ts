@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import * as assert from 'uvu/assert'
+import { Leases, type SlotTerm } from '../../node/group/leases.ts'
 import type { PeerId } from '../../node/types.ts'
 import { random } from '../helper/random.ts'
 import { suite } from '../helper/suite.ts'
@@ -15,6 +16,21 @@ function oneEach(village: Village): void {
   for (const slot of slots) {
     const holders = village.deliverers(slot)
     assert.is(holders.length, 1, `slot ${slot} is held by ${holders.map(({ id }) => id)}`)
+  }
+}
+
+/** To look with: no term of a slot is ever had by two. */
+function oneTerm(village: Village): () => void {
+  const had = new Map<string, string>()
+  return () => {
+    for (const { id, roster } of village.villagers)
+      for (const slot of slots) {
+        const term = roster.termOf(slot, village.now)
+        if (term === undefined) continue
+        const other = had.get(`${slot}/${term}`) ?? id
+        assert.is(other, id, `slot ${slot} under term ${term} is held by ${other} and ${id}`)
+        had.set(`${slot}/${term}`, id)
+      }
   }
 }
 
@@ -232,23 +248,47 @@ test('with a quorum the minority stops within a lease, and the majority goes on'
 test('with a quorum, whoever comes back and hears the new holders late takes nothing from them', () => {
   const village = new Village({ quorum: true })
   const [a, b] = ['a', 'b', 'c', 'd', 'e'].map((id) => village.add(id)) as [Villager, Villager]
-  const had = new Map<string, string>()
-  const look = () => {
-    for (const { id, roster } of village.villagers)
-      for (const slot of slots) {
-        const term = roster.termOf(slot, village.now)
-        if (term === undefined) continue
-        const other = had.get(`${slot}/${term}`) ?? id
-        assert.is(other, id, `slot ${slot} under term ${term} is held by ${other} and ${id}`)
-        had.set(`${slot}/${term}`, id)
-      }
-  }
+  const look = oneTerm(village)
   village.pass(15_000, look)
   village.side = (id) => (id === b.id ? 1 : 0)
   village.pass(12_000, look)
   village.lag = (from, to) => (from === a.id && to === b.id ? 12_000 : 0)
   village.heal()
   village.pass(11_000, look)
+  village.lag = () => 0
+  village.pass(20_000, look)
+  oneEach(village)
+})
+
+test('with a quorum, whoever has told of one claim tells of no other under that term, until it is dropped', () => {
+  const [a, b, c] = ['a', 'b', 'c'] as [PeerId, PeerId, PeerId]
+  const voter = new Leases(c, 1, 1_000, true)
+  const claim = (term: number) => ({ held: [], claims: [[0, term]] as SlotTerm[] })
+  voter.onBeat(b, claim(1))
+  voter.onBeat(a, claim(1))
+  assert.equal(voter.known(), [[0, 1, b, false]])
+  voter.onKnown(a, [[0, 1, a, false]])
+  assert.equal(voter.known(), [[0, 1, b, false]])
+  voter.onBeat(b, { held: [], claims: [] })
+  voter.onBeat(a, claim(1))
+  assert.equal(voter.known(), [[0, 1, a, false]])
+  voter.onBeat(b, claim(2))
+  assert.equal(voter.known(), [[0, 2, b, false]])
+})
+
+test('with a quorum, two that hear each other only by way of a third never have one term both', () => {
+  const village = new Village({ quorum: true })
+  const [a, b, c] = ['a', 'b', 'c'].map((id) => village.add(id)) as [Villager, Villager, Villager]
+  const look = oneTerm(village)
+  village.pass(15_000, look)
+  const apart = [a.id, b.id]
+  village.lag = (from, to) => (apart.includes(from) && apart.includes(to) ? 1e9 : 0)
+  for (const sleepMs of [12_000, 11_300, 12_700]) {
+    c.asleep = true
+    village.pass(sleepMs, look)
+    c.asleep = false
+    village.pass(12_000, look)
+  }
   village.lag = () => 0
   village.pass(20_000, look)
   oneEach(village)
