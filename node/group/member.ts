@@ -462,7 +462,7 @@ export class Member {
     if (this.#seats.isActive) return
     const { held, claims } = beat
     if (held.length + claims.length === 0) this.#leaveBy = Math.min(this.#leaveBy, now + this.options.settings.leaseMs)
-    if (this.#roster.hasLeft || now >= this.#leaveBy) this.#pulse.stop()
+    if (this.#roster.hasLeft(now) || now >= this.#leaveBy) this.#pulse.stop()
   }
 
   #tellHad(): void {

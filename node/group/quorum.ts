@@ -91,6 +91,12 @@ export class Quorum {
     this.#listedIn = Math.max(0, ...this.#sent.keys()) + 1
   }
 
+  /** Whether we are no voter, and all live ones have heard our beat `n`: they know that we leave, and admit us no more. */
+  mayGo(n: number, isLive: (peer: PeerId) => boolean): boolean {
+    const { peers } = this.#voters
+    return !peers.includes(this.#me) && peers.every((peer) => !isLive(peer) || (this.#heard.get(peer) ?? 0) >= n)
+  }
+
   /** Whether these and we are a majority of the voters. */
   isMajority(others: ReadonlySet<PeerId>): boolean {
     const { peers } = this.#voters

@@ -51,6 +51,8 @@ export class Roster {
   #heirs: readonly PeerId[] = []
   /** Not taking part before the first `enter`. */
   #leaving = true
+  /** Our first beat that says so. */
+  #leftIn = Number.POSITIVE_INFINITY
   #n = 0
   readonly #made = new Map<number, number>()
   #writtenN = 0
@@ -136,6 +138,7 @@ export class Roster {
   enter(now: number): void {
     if (!this.#leaving) return
     this.#leaving = false
+    this.#leftIn = Number.POSITIVE_INFINITY
     this.#meetBy = now + this.#options.settings.leaseMs
     this.#hush(now)
   }
@@ -144,11 +147,11 @@ export class Roster {
     this.#leaving = true
   }
 
-  /** Nothing is held any more, and nobody waits for our vote. */
-  get hasLeft(): boolean {
+  /** Nothing is held any more, and nobody waits for our vote, or makes us a voter before hearing that we leave. */
+  hasLeft(now: number): boolean {
     const { held, claims } = this.#leases.holding()
-    const votes = this.#quorum?.voters.peers.includes(this.#options.me) === true
-    return this.#leaving && held.length + claims.length === 0 && !votes
+    if (!this.#leaving || held.length + claims.length > 0) return false
+    return this.#quorum?.mayGo(this.#leftIn, (peer) => this.#members.isLive(peer, now)) !== false
   }
 
   /** A beat, perhaps an old one of our own from an earlier run. `expired`: it was made long before it was heard. */
@@ -198,6 +201,7 @@ export class Roster {
     this.#n++
     const isMajority = (votes: ReadonlySet<PeerId>) => this.#quorum?.isMajority(votes) !== false
     const leaving = this.#leaving
+    if (leaving) this.#leftIn = Math.min(this.#leftIn, this.#n)
     const mayTake = now >= this.#metUntil
     const isSuspect = (peer: PeerId) => !this.#members.isPrompt(peer, now)
     const who = { wanted, heirs: this.#heirs, isLive, isSuspect }

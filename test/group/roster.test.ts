@@ -210,7 +210,7 @@ test('whoever leaves gives all away without anybody waiting for a lease', () => 
   village.pass(10_000)
   a.roster.leave()
   village.pass(4_200)
-  assert.ok(a.roster.hasLeft)
+  assert.ok(a.roster.hasLeft(village.now))
   assert.equal(shares(village), [0, 64])
 })
 
@@ -334,13 +334,33 @@ test('voters that all leave first make those voters who stay', () => {
   assert.equal(shares(village), [0, 0, 64])
 })
 
+test('who is made a voter as it leaves stays until it is none any more', () => {
+  const village = new Village({ quorum: true })
+  const a = village.add('a')
+  village.pass(10_000)
+  // Each moment between two beats once.
+  for (let ms = 100; ms <= 1_200; ms += 100) {
+    const b = village.add('b')
+    village.pass(ms)
+    b.roster.leave()
+    for (let waited = 0; !b.roster.hasLeft(village.now); waited += 100) {
+      assert.ok(waited < 4_000)
+      village.pass(100)
+    }
+    village.remove(b)
+    village.pass(6_000)
+    assert.equal(a.roster.voters?.peers, ['a'])
+    assert.equal(shares(village), [64])
+  }
+})
+
 test('when all voters have left, the group begins anew', () => {
   const village = new Village({ quorum: true })
   const both = [village.add('a'), village.add('b')]
   village.pass(10_000)
   for (const { roster } of both) roster.leave()
   village.pass(6_000)
-  assert.ok(both.every(({ roster }) => roster.hasLeft))
+  assert.ok(both.every(({ roster }) => roster.hasLeft(village.now)))
   assert.equal(both[0]?.roster.voters?.peers, [])
 })
 
