@@ -80,6 +80,8 @@ export class Member {
   #log: TopicLog | undefined
   #work: Work | undefined
   #leaveBy = Number.POSITIVE_INFINITY
+  /** Beats in a moment, since it has nothing in hands any more and nobody here asks. */
+  #idle = false
   /** Why it is of no use any more. */
   #failure: unknown
   #closed = false
@@ -512,8 +514,13 @@ export class Member {
     if (granted) this.#reader?.restart()
   }
 
-  /** Nothing is on its way any more: whoever leaves need not wait for the next beat. */
+  /** Nothing is on its way any more: whoever leaves need not wait for the next beat. Once for all slots that go with it. */
   #onIdle(): void {
-    if (this.#pulse.isRunning && !this.#seats.isActive) this.#beat()
+    if (this.#idle || !this.#pulse.isRunning || this.#seats.isActive) return
+    this.#idle = true
+    queueMicrotask(() => {
+      this.#idle = false
+      if (this.#pulse.isRunning && !this.#seats.isActive) this.#beat()
+    })
   }
 }

@@ -52,6 +52,28 @@ test('old notices go, and what is left tells a newcomer everything', async ({ us
   assert.equal(b.blamed, [])
 })
 
+test('who leaves says so once for all its slots', async ({ use }) => {
+  const { peer, pass, log } = await place()
+  const a = peer(1)
+  use(a.groups)
+  // A voter goes on after it has given all away, so each slot that goes could be told of.
+  const b = peer(2)
+  use(b.groups)
+  const [group, other] = [a.group({ leaseMs: 1_000, quorum: true }), b.group({ leaseMs: 1_000, quorum: true })]
+  worker(group.consume())
+  worker(other.consume())
+  await pass(6_000, 50)
+  const { slots } = await group.status()
+  assert.is(slots.filter(({ holder }) => holder === a.id).length, 32)
+  const board = await log(control)
+  const before = board.endOffset
+  const drained = group.drain()
+  await settle()
+  assert.ok(board.endOffset - before <= 2, `${board.endOffset - before} notices`)
+  await pass(2_000, 50)
+  await drained
+})
+
 test('what is done in all slots is kept as one mark', async ({ use }) => {
   const { peer, pass, log } = await place()
   const a = peer(1)
