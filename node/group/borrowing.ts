@@ -10,13 +10,13 @@ import { recordsOf } from '../topic/message.ts'
 import type { DeadReason, FeedId, PeerId } from '../types.ts'
 import type { Batch } from '../wire/head.ts'
 import type { Delivery } from './backlog.ts'
-import { type Desk, type Loaded, lostBecause, type Settler } from './desk.ts'
+import { type Loaded, lostBecause, type Settler } from './desk.ts'
+import type { Lend, Returned } from './loans.ts'
 import type { Notice } from './notice.ts'
 import type { Work } from './work.ts'
 
-type Lend = Extract<Notice, { type: 'lend' }>
 type LentRecord = Lend['records'][number]
-type Return = Extract<Notice, { type: 'return' }>['nacks'][number]
+type Return = Returned['nacks'][number]
 
 export interface BorrowingOptions {
   me: PeerId
@@ -24,10 +24,7 @@ export interface BorrowingOptions {
   log: TopicLog
   clock: Clock
   work: Work
-  desk: Pick<Desk, 'retime'>
   tell(notice: Notice): Promise<unknown>
-  /** Whether this member holds the slot under this term. */
-  holds(peer: PeerId, slot: number, term: number): boolean
   /** Whether our own lease is fresh: without one, our lender counts us dead. */
   isEntitled(): boolean
   bury(dead: Loaded, reason: DeadReason, attempts: number): Promise<void>
@@ -35,20 +32,10 @@ export interface BorrowingOptions {
   onSettled(): void
 }
 
-/** A record that somebody has who borrowed it; or has refused (`by` undefined), and it waits. */
-interface Held {
-  feed: FeedId
-  index: number
-  by: PeerId | undefined
-  until: number
-}
-
 export class Borrowing implements Settler {
   readonly #options: BorrowingOptions
   /** What was borrowed and not settled: from whom, and until when. */
   readonly #has = new Map<Delivery, { from: PeerId; until: number }>()
-  /** What anybody was lent: whoever takes its holder's slots over leaves it to the borrower so long. */
-  readonly #lent = new Map<string, Held>()
   readonly #asks = new Map<number, (lend: { from: PeerId; notice: Lend }) => void>()
   #lastAsk = 0
 
@@ -77,42 +64,13 @@ export class Borrowing implements Settler {
     return loaded.filter((one) => one !== undefined)
   }
 
-  /** Somebody lent something to somebody. */
+  /** We were lent something. */
   onLend(from: PeerId, notice: Lend): void {
-    const { me, clock, holds } = this.#options
-    const records = notice.records.filter(([slot, , , , , , term]) => holds(from, slot, term))
-    const until = clock.now() + notice.visibilityMs
-    for (const [, feed, , index] of records) this.#keepOff({ feed, index, by: notice.to, until })
-    if (notice.to !== me) return
     const ask = this.#asks.get(notice.id)
-    const nacks = records.map(([, feed, , index, , attempt, term]): Return => [feed, index, attempt, term, 0])
-    if (ask !== undefined) ask({ from, notice: { ...notice, records } })
+    const nacks = notice.records.map(([, feed, , index, , attempt, term]): Return => [feed, index, attempt, term, 0])
+    if (ask !== undefined) ask({ from, notice })
     // Too late.
     else if (nacks.length > 0) void this.#tell(from, { nacks, extensions: [] })
-  }
-
-  /** Until when its borrower has it; undefined: nobody has borrowed it. */
-  heldUntil(feed: FeedId, index: number): number | undefined {
-    const until = this.#lent.get(`${feed}/${index}`)?.until
-    return until !== undefined && until > this.#options.clock.now() ? until : undefined
-  }
-
-  /** A borrower gave somebody something back, or needs longer: whoever has taken the lender's slots over goes by it as well. */
-  onReturn(by: PeerId, { nacks, extensions }: Extract<Notice, { type: 'return' }>): void {
-    for (const returned of nacks) this.#onReturned(by, returned, undefined)
-    for (const returned of extensions) this.#onReturned(by, returned, by)
-  }
-
-  /** A borrower that fell silent for a lease has nothing any more, as its lender sees it too. */
-  look(isDead: (peer: PeerId) => boolean): void {
-    const { clock, desk } = this.#options
-    const now = clock.now()
-    for (const [id, { feed, index, by, until }] of this.#lent) {
-      const isOver = until <= now
-      if (!isOver && (by === undefined || !isDead(by))) continue
-      this.#lent.delete(id)
-      if (!isOver) desk.retime(feed, index, now)
-    }
   }
 
   /** Whether it is with whoever borrowed it here. */
@@ -197,24 +155,6 @@ export class Borrowing implements Settler {
 
   async #tell(to: PeerId, what: { nacks: Return[]; extensions: Return[] }): Promise<void> {
     await this.#options.tell({ type: 'return', to, ...what }).catch(() => undefined)
-  }
-
-  #onReturned(from: PeerId, [feed, index, , , ms]: Return, by: PeerId | undefined): void {
-    if (this.#lent.get(`${feed}/${index}`)?.by !== from) return
-    const until = this.#options.clock.now() + ms
-    this.#keepOff({ feed, index, by, until })
-    this.#options.desk.retime(feed, index, until)
-  }
-
-  #keepOff(held: Held): void {
-    const id = `${held.feed}/${held.index}`
-    this.#lent.delete(id)
-    this.#lent.set(id, held)
-    if (this.#lent.size <= limits.groupAttemptsMax) return
-    for (const [oldest] of this.#lent) {
-      this.#lent.delete(oldest)
-      break
-    }
   }
 
   #refuseLost(delivery: Delivery, isSettled: boolean): void {

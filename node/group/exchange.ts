@@ -3,12 +3,13 @@
  * lends it to whoever asks. Members of a plain group only count.
  */
 import { limits } from '../limits.ts'
-import type { Clock, Random, Timer } from '../ports.ts'
+import type { Random, Timer } from '../ports.ts'
 import type { FeedId, PeerId } from '../types.ts'
 import type { Backlog } from './backlog.ts'
 import { Borrowing, type BorrowingOptions } from './borrowing.ts'
-import type { Loaded } from './desk.ts'
+import type { Desk, Loaded } from './desk.ts'
 import { Lending, type LendingOptions } from './lending.ts'
+import { type Lend, Loans, type LoansOptions } from './loans.ts'
 import type { Notice } from './notice.ts'
 import type { Work } from './work.ts'
 
@@ -21,9 +22,8 @@ export interface Counts {
   ready: number
 }
 
-export interface ExchangeOptions {
+export interface ExchangeOptions extends Pick<LoansOptions, 'clock' | 'mayLend'> {
   me: PeerId
-  clock: Clock
   random: Random
   backlog: Backlog
   /** Members of a queue lend each other records. */
@@ -40,6 +40,8 @@ export class Exchange {
   readonly #options: ExchangeOptions
   /** What others last said of the records they hold. */
   readonly #counts = new Map<PeerId, Counts>()
+  readonly #loans: Loans
+  #desk: Desk | undefined
   #lending: Lending | undefined
   #borrowing: Borrowing | undefined
   #work: Work | undefined
@@ -50,6 +52,8 @@ export class Exchange {
 
   constructor(options: ExchangeOptions) {
     this.#options = options
+    const onRetimed = (feed: FeedId, index: number, at: number) => this.#desk?.retime(feed, index, at)
+    this.#loans = new Loans({ ...options, onRetimed })
   }
 
   begin(parts: Omit<LendingOptions & BorrowingOptions, 'me' | 'clock' | 'tell' | 'onSettled'>): void {
@@ -58,6 +62,7 @@ export class Exchange {
       parts.desk.serve()
       onOffer()
     }
+    this.#desk = parts.desk
     this.#work = parts.work
     this.#lending = new Lending({ ...parts, tell })
     this.#borrowing = new Borrowing({ ...parts, me, clock, tell, onSettled })
@@ -88,11 +93,11 @@ export class Exchange {
         this.#lending?.onAsk(by, word.id, word.max)
         break
       case 'lend':
-        if (by !== me && !isOld) this.#borrowing?.onLend(by, word)
+        if (!isOld) this.#onLend(by, word)
         break
       case 'return':
         if (word.to === me) this.#lending?.onReturn(by, word)
-        else if (!isOld) this.#borrowing?.onReturn(by, word)
+        if (!isOld) this.#loans.onReturn(by, word)
         break
       default:
         word satisfies never
@@ -102,7 +107,7 @@ export class Exchange {
   /** What the dead have borrowed is handed out again. */
   look(isDead: (peer: PeerId) => boolean): void {
     this.#lending?.look(isDead)
-    this.#borrowing?.look(isDead)
+    this.#loans.look(isDead)
   }
 
   /** What a notice of our work that is made now says besides; undefined in a plain group. */
@@ -152,11 +157,17 @@ export class Exchange {
 
   /** Until when somebody has the record who borrowed it from its slot's last holder. */
   heldUntil(feed: FeedId, index: number): number | undefined {
-    return this.#borrowing?.heldUntil(feed, index)
+    return this.#loans.heldUntil(feed, index)
   }
 
   close(): void {
     this.#soon?.cancel()
+  }
+
+  #onLend(from: PeerId, lend: Lend): void {
+    const records = this.#loans.onLend(from, lend)
+    const { me } = this.#options
+    if (lend.to === me && from !== me) this.#borrowing?.onLend(from, { ...lend, records })
   }
 
   #tellStock(at: number): void {

@@ -7,9 +7,8 @@ import { limits } from '../limits.ts'
 import type { FeedId, PeerId } from '../types.ts'
 import type { Delivery } from './backlog.ts'
 import type { Desk, Loaded, Taker } from './desk.ts'
+import type { Lend, Returned } from './loans.ts'
 import type { Notice } from './notice.ts'
-
-type Returned = Extract<Notice, { type: 'return' }>
 
 export interface LendingOptions {
   desk: Desk
@@ -78,7 +77,7 @@ export class Lending {
   #tell(loan: Loan, id: number, lent: readonly Loaded[]): void {
     const { tell, desk, visibilityMs } = this.#options
     for (const { delivery } of lent) this.#lent.set(idOf(delivery), { loan, delivery })
-    const records = lent.map(({ delivery, head }): Extract<Notice, { type: 'lend' }>['records'][number] => {
+    const records = lent.map(({ delivery, head }): Lend['records'][number] => {
       const { slot, feed, index, from, attempt, term } = delivery
       return [slot, feed, head.head.seq, index, from, attempt, term]
     })

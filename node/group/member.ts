@@ -118,6 +118,7 @@ export class Member {
       isQueue: options.sort !== undefined,
       tell: (notice) => this.#board.note(notice),
       onOffer: () => this.#seats.offer(),
+      mayLend: (peer, slot, term) => this.#mayLend(peer, slot, term),
     })
     const { leaseMs, quorum } = settings
     if (quorum) this.#majority = new Majority({ me, leaseMs, roster: this.#roster, board: this.#board, clock })
@@ -264,6 +265,13 @@ export class Member {
     for (const topic of this.#carried.splice(0)) this.#parts.carrier.drop(topic, 'subscribed')
   }
 
+  /** It holds the slot under this term; or we did, in an earlier run, and nobody has had it since. */
+  #mayLend(peer: PeerId, slot: number, term: number): boolean {
+    const holder = this.#roster.holderOf(slot)
+    const isOurs = peer === this.#parts.me && holder === undefined
+    return (holder === peer || isOurs) && this.#roster.terms()[slot] === term
+  }
+
   #takePart(): void {
     this.#roster.enter(this.#parts.clock.now())
     this.#leaveBy = Number.POSITIVE_INFINITY
@@ -345,10 +353,8 @@ export class Member {
       onIdle: () => this.#onIdle(),
       onServed: () => this.#exchange.onServed(),
     })
-    const holds = (peer: PeerId, slot: number, term: number) =>
-      roster.holderOf(slot) === peer && roster.terms()[slot] === term
     const isEntitled = () => roster.isEntitled(clock.now())
-    this.#exchange.begin({ desk: this.#desk, visibilityMs, group, log, work, holds, isEntitled, bury: buryIt })
+    this.#exchange.begin({ desk: this.#desk, visibilityMs, group, log, work, isEntitled, bury: buryIt })
     this.#reader = new Reader({
       log,
       slots: new Slots(type),

@@ -77,7 +77,7 @@ export const queueMutants: Mutant[] = [
   },
   {
     name: 'take-what-is-borrowed',
-    file: 'node/group/borrowing.ts',
+    file: 'node/group/loans.ts',
     find: 'return until !== undefined && until > this.#options.clock.now() ? until : undefined',
     replace: 'return until !== undefined && until < 0 ? until : undefined',
     breaks: 'G7',

@@ -425,6 +425,21 @@ test(
 )
 
 test(
+  'a borrower keeps what it has when who lent it dies and comes back',
+  () =>
+    simulate({ peers: 3, seed: 5 }, async (world) => {
+      const { a, c, open, had } = await borrowAll(world)
+      for (const peer of [a, c]) await peer.crash()
+      await world.sleep(1_000)
+      for (const peer of [a, c]) await peer.restart()
+      for (const end = world.now + 15_000; world.now < end; await world.sleep(500))
+        for (const peer of [a, c]) assert.equal(valuesOf(await open(peer).receive({ max: 10, waitMs: 500 })), [])
+      assert.is(had.length, 30)
+    }),
+  slow,
+)
+
+test(
   'what a borrower had comes again a lease after it died, however long it might have had it',
   () =>
     simulate({ peers: 3, seed: 5 }, async (world) => {
