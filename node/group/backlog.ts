@@ -80,7 +80,8 @@ export class Backlog {
   #newest = -1
   /** Records with a time: refused for a while, or out. */
   readonly #timed = new Set<Waiting>()
-  /** By slot, records that an application has; and all of them. */
+  /** By slot, records that are here, and those that an application has; and all of the latter. */
+  readonly #inSlot: number[] = []
   readonly #busy: number[] = []
   #out = 0
   #delayed = 0
@@ -103,6 +104,11 @@ export class Backlog {
   /** Records that an application has. */
   get out(): number {
     return this.#out
+  }
+
+  /** Whether any record of the slot is here. */
+  hasAny(slot: number): boolean {
+    return (this.#inSlot[slot] ?? 0) > 0
   }
 
   has(feed: FeedId, index: number): boolean {
@@ -286,7 +292,8 @@ export class Backlog {
   }
 
   #put(waiting: Waiting): void {
-    const { feed, index } = waiting.entry
+    const { feed, index, slot } = waiting.entry
+    this.#inSlot[slot] = (this.#inSlot[slot] ?? 0) + 1
     const known = this.#records.get(feed)
     if (known === undefined) this.#records.set(feed, new Map([[index, waiting]]))
     else known.set(index, waiting)
@@ -336,6 +343,7 @@ export class Backlog {
     const known = this.#records.get(feed)
     known?.delete(index)
     if (known?.size === 0) this.#records.delete(feed)
+    this.#inSlot[slot] = (this.#inSlot[slot] ?? 1) - 1
     this.#count--
     this.#timed.delete(waiting)
     if (waiting.delayed) this.#delayed--

@@ -195,18 +195,24 @@ export class Desk implements Settler {
     this.#onChange()
   }
 
-  /** Somebody else has done it. True where a consumer here has it as well. */
-  onDone(feed: FeedId, index: number): boolean {
+  /** Somebody has done these records of a slot. Returns which of them a consumer here has as well. */
+  onDone(slot: number, feed: FeedId, indexes: readonly number[]): readonly number[] {
     const { backlog, ackTermOf } = this.#options
-    if (!backlog.has(feed, index)) return false
-    const delivery = backlog.deliveryOf(feed, index)
+    if (!backlog.hasAny(slot)) return []
+    const known = indexes.filter((index) => backlog.has(feed, index))
+    if (known.length === 0) return known
     // Where our lease ran out while we were paused, we have it no more, though we have not come to see that yet.
-    const isOut = delivery !== undefined && backlog.isOut(delivery) && ackTermOf(delivery.slot) === delivery.term
-    const isTwice = isOut && this.#isHere(delivery)
-    backlog.done(feed, index)
-    if (delivery !== undefined) this.#release(delivery)
+    const term = ackTermOf(slot)
+    const out = known.filter((index) => {
+      const delivery = backlog.deliveryOf(feed, index)
+      const isOut = delivery !== undefined && delivery.term === term && backlog.isOut(delivery)
+      const isTwice = isOut && this.#isHere(delivery)
+      backlog.done(feed, index)
+      if (delivery !== undefined) this.#release(delivery)
+      return isTwice
+    })
     this.#onChange()
-    return isTwice
+    return out
   }
 
   /** It cannot be decoded: it is told apart at the moment it would be handed out. */
@@ -246,7 +252,7 @@ export class Desk implements Settler {
       const { slot, feed, index } = delivery
       if (!this.#isGiven(delivery)) continue
       // Heard of while it waited here.
-      if (this.#options.progress.isDone(slot, feed, index)) this.onDone(feed, index)
+      if (this.#options.progress.isDone(slot, feed, index)) this.onDone(slot, feed, [index])
       else if (one === 'gone' || this.#isOver(delivery)) void this.#finish(delivery).catch(() => undefined)
       else if (one === undefined) this.#goBack(delivery, limits.groupRetryMs)
       else if (delivery.attempt > this.#options.maxReceives) void this.#bury(one, 'max-receives', delivery.attempt - 1)

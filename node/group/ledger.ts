@@ -18,8 +18,8 @@ export type Sought = Seek & { by: PeerId }
 
 export interface LedgerOptions {
   me: PeerId
-  /** Somebody else has done it. True where a consumer here has it as well. */
-  onDone(feed: FeedId, index: number): boolean
+  /** Somebody has done these records of a slot. Returns which of them a consumer here has as well. */
+  onDone(slot: number, feed: FeedId, indexes: readonly number[]): readonly number[]
   onTwice(id: string, peers: [PeerId, PeerId]): void
 }
 
@@ -85,24 +85,24 @@ export class Ledger {
     const progress = this.#progressOf(era)
     if (progress === undefined) return
     for (const [feed, attempts, acks] of feeds) {
-      for (const [slot, count, indexes] of attempts)
-        for (const index of indexes) progress.attempted(slot, feed, index, count)
+      for (const [slot, count, indexes] of attempts) progress.attempted(slot, feed, indexes, count)
       for (const [slot, from, indexes] of acks) {
         progress.done(slot, feed, from, (indexes.at(-1) ?? from) + 1)
-        if (progress === this.progress) for (const index of indexes) this.#onDone(feed, index, by)
+        if (progress === this.progress) this.#onDone(slot, feed, indexes, by)
       }
     }
   }
 
   /** What somebody had in hands as it heard that another has it as well. */
   onHad({ records, era }: HadNotice, by: PeerId): void {
-    if (this.#progressOf(era) === this.progress) for (const [feed, index] of records) this.had(feed, index, by)
+    if (this.#progressOf(era) !== this.progress) return
+    for (const [slot, feed, index] of records) this.had(slot, feed, [index], by)
   }
 
-  /** Somebody has, or had, the record under a lease of its own. */
-  had(feed: FeedId, index: number, by: PeerId): void {
-    const other = this.#twice.had(feed, index, by)
-    if (other !== undefined) this.#options.onTwice(`${feed}/${index}`, [other, by])
+  /** Somebody has, or had, these records of a slot under a lease of its own. */
+  had(slot: number, feed: FeedId, indexes: readonly number[], by: PeerId): void {
+    for (const [index, other] of this.#twice.had(slot, feed, indexes, by))
+      this.#options.onTwice(`${feed}/${index}`, [other, by])
   }
 
   /** All that is known of these feeds (default of all), in as many notices as it takes: what came before them may go. */
@@ -115,9 +115,10 @@ export class Ledger {
     }
   }
 
-  #onDone(feed: FeedId, index: number, by: PeerId): void {
-    this.had(feed, index, by)
-    if (this.#options.onDone(feed, index)) this.had(feed, index, this.#options.me)
+  #onDone(slot: number, feed: FeedId, indexes: readonly number[], by: PeerId): void {
+    this.had(slot, feed, indexes, by)
+    const here = this.#options.onDone(slot, feed, indexes)
+    if (here.length > 0) this.had(slot, feed, here, this.#options.me)
   }
 
   #merge(state: ProgressState, era: Era | undefined): void {

@@ -95,10 +95,10 @@ export class Member {
     this.#pulse = new Pulse(clock, beatMsOf(settings), () => this.#beat())
     this.#ledger = new Ledger({
       me,
-      onDone: (feed, index) => {
-        const isOut = this.#desk?.onDone(feed, index) === true
-        if (isOut) this.#had.push([feed, index])
-        return isOut
+      onDone: (slot, feed, indexes) => {
+        const here = this.#desk?.onDone(slot, feed, indexes) ?? []
+        for (const index of here) this.#had.push([slot, feed, index])
+        return here
       },
       onTwice: (id, peers) => this.events.emit({ type: 'delivered-twice', id, peers, time: clock.now() }),
     })
@@ -321,7 +321,7 @@ export class Member {
       clock,
       tell: (notice) => {
         for (const [feed, , acks] of notice.feeds)
-          for (const [, , indexes] of acks) for (const index of indexes) this.#ledger.had(feed, index, me)
+          for (const [slot, , indexes] of acks) this.#ledger.had(slot, feed, indexes, me)
         const { era } = this.#ledger
         const ready = this.#exchange.stock()
         const told = { ...notice, ...(era && { era }), ...(ready !== undefined && { ready }) }
@@ -513,7 +513,7 @@ export class Member {
         const out = this.#desk?.drop(effect.slot) ?? []
         // Where our lease ran out, another may well have it: it has waited for that.
         if (effect.to !== undefined && this.#roster.isEntitled(time))
-          for (const { feed, index } of out) this.#had.push([feed, index])
+          for (const { slot, feed, index } of out) this.#had.push([slot, feed, index])
         this.events.emit({ type: 'slot-lost', slot: effect.slot, term: effect.term, to: effect.to, time })
       } else this.events.emit({ type: effect.type, peer: effect.peer, time })
     }

@@ -98,7 +98,8 @@ const notice = z.discriminatedUnion('type', [
   }),
   z.object({
     type: z.literal('had'),
-    records: z.array(z.tuple([feed, count])).max(limits.groupWorkMax),
+    /** [slot, feed, index] */
+    records: z.array(z.tuple([slot, feed, count])).max(limits.groupWorkMax),
     era: era.optional(),
   }),
   z.object({ type: z.literal('stock'), ready: count }),

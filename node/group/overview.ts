@@ -27,7 +27,7 @@ export async function overviewOf(
   { me, topics, carrier, sync, clock }: MemberParts,
 ): Promise<GroupSummary | undefined> {
   const beats = new Map<PeerId, { beat: Beat; time: number }>()
-  const ledger = new Ledger({ me, onDone: () => false, onTwice: () => undefined })
+  const ledger = new Ledger({ me, onDone: () => [], onTwice: () => undefined })
   const onNotice = (notice: Notice, by: PeerId, time: number) => {
     if (notice.type === 'open') ledger.onOpening({ ...notice, by })
     else if (notice.type === 'seek') ledger.onSeek({ ...notice, by })

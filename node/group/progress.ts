@@ -11,6 +11,7 @@
 import { limits } from '../limits.ts'
 import { type Done, isDone, markDone } from '../topic/done.ts'
 import type { FeedId } from '../types.ts'
+import { Marked } from './marked.ts'
 
 /** Of a feed, as told: `all`, and of each slot that is further its mark and ranges. */
 export interface FeedProgress {
@@ -29,8 +30,8 @@ export type Attempt = [slot: number, feed: FeedId, index: number, count: number]
 interface Feed {
   all: number
   slots: Map<number, Done>
-  /** By slot and index. */
-  attempts: Map<number, Map<number, number>>
+  /** By slot, how often each open record was handed out. */
+  attempts: Map<number, Marked<number>>
 }
 
 export class Progress {
@@ -79,16 +80,20 @@ export class Progress {
     return this.#feeds.get(feed)?.attempts.get(slot)?.get(index) ?? 0
   }
 
-  /** Above `limits.groupAttemptsMax` open records the oldest are forgotten: they are handed out more often. */
-  attempted(slot: number, feed: FeedId, index: number, count: number): void {
+  /** Records of the slot, ascending. Above `limits.groupAttemptsMax` open records the oldest are forgotten: they are handed out more often. */
+  attempted(slot: number, feed: FeedId, indexes: readonly number[], count: number): void {
     const known = this.#feedOf(feed)
-    if (known === undefined || this.isDone(slot, feed, index)) return
-    const attempts = known.attempts.get(slot) ?? new Map<number, number>()
-    const before = attempts.get(index)
-    if (before !== undefined && before >= count) return
-    known.attempts.set(slot, attempts.set(index, count))
-    if (before === undefined) this.#attempts++
-    if (this.#attempts > limits.groupAttemptsMax) this.#forgetOldest()
+    if (known === undefined) return
+    const attempts = known.attempts.get(slot) ?? new Marked<number>()
+    known.attempts.set(slot, attempts)
+    const done = known.slots.get(slot)
+    const before = attempts.size
+    for (const index of indexes) {
+      if (index < known.all || (done !== undefined && isDone(done, index))) continue
+      if (count > (attempts.get(index) ?? 0)) attempts.set(index, count)
+    }
+    this.#attempts += attempts.size - before
+    while (this.#attempts > limits.groupAttemptsMax) this.#forgetOldest()
   }
 
   /** Nothing is done. */
@@ -105,7 +110,7 @@ export class Progress {
         for (const [from, to] of ranges) this.done(slot, feed, from, to)
       }
     }
-    for (const [slot, feed, index, count] of state.attempts) this.attempted(slot, feed, index, count)
+    for (const [slot, feed, index, count] of state.attempts) this.attempted(slot, feed, [index], count)
   }
 
   feeds(): FeedId[] {
@@ -125,7 +130,7 @@ export class Progress {
       ])
       state.feeds[feed] = { all: known.all, slots: slots.sort(([a], [b]) => a - b) }
       for (const [slot, attempts] of known.attempts)
-        for (const [index, count] of attempts) state.attempts.push([slot, feed, index, count])
+        for (const [index, count] of attempts.entries()) state.attempts.push([slot, feed, index, count])
     }
     return state
   }
@@ -143,19 +148,17 @@ export class Progress {
   #forgetOldest(): void {
     for (const { attempts: bySlot } of this.#feeds.values())
       for (const attempts of bySlot.values())
-        for (const oldest of attempts.keys()) {
-          this.#forget(attempts, oldest, oldest + 1)
+        if (attempts.size > 0) {
+          this.#forget(attempts, 0, (attempts.first ?? 0) + 1)
           return
         }
   }
 
   /** Those of [from, to). */
-  #forget(attempts: Map<number, number> | undefined, from: number, to: number): void {
+  #forget(attempts: Marked<number> | undefined, from: number, to: number): void {
     if (attempts === undefined) return
     const before = attempts.size
-    // An acknowledgement covers little where there may be many attempts; what is summed up covers much.
-    if (to - from < before) for (let index = from; index < to; index++) attempts.delete(index)
-    else for (const index of attempts.keys()) if (index >= from && index < to) attempts.delete(index)
+    attempts.delete(from, to)
     this.#attempts += attempts.size - before
   }
 }

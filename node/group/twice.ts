@@ -4,11 +4,13 @@
  */
 import { limits } from '../limits.ts'
 import type { FeedId, PeerId } from '../types.ts'
+import { Marked } from './marked.ts'
 
-type Known = Map<FeedId, Map<number, PeerId>>
+/** By feed and slot, who had what. */
+type Known = Map<FeedId, Map<number, Marked<PeerId>>>
 
 export class Twice {
-  /** Who had what, in two generations, so that forgetting the oldest costs nothing. */
+  /** In two generations, so that forgetting the oldest costs nothing. */
   #young: Known = new Map()
   #old: Known = new Map()
   #count = 0
@@ -26,30 +28,41 @@ export class Twice {
     this.#count = 0
   }
 
-  /** Somebody has, or had, the record under a lease of its own. Returns who else did, where that is news. */
-  had(feed: FeedId, index: number, by: PeerId): PeerId | undefined {
-    const other = this.#young.get(feed)?.get(index) ?? this.#old.get(feed)?.get(index)
-    if (other === undefined) this.#remember(feed, index, by)
-    if (other === undefined || other === by) return undefined
-    const id = `${feed}/${index}`
-    if (this.#found.has(id)) return undefined
+  /** Somebody has, or had, these records of a slot, ascending, under a lease of its own. Returns which of them somebody else did, and who, where that is news. */
+  had(slot: number, feed: FeedId, indexes: readonly number[], by: PeerId): [index: number, other: PeerId][] {
+    const young = this.#youngOf(slot, feed)
+    const old = this.#old.get(feed)?.get(slot)
+    const twice: [number, PeerId][] = []
+    for (const index of indexes) {
+      const other = young.get(index) ?? old?.get(index)
+      if (other === undefined) {
+        young.set(index, by)
+        this.#count++
+      } else if (other !== by && this.#isNews(`${feed}/${index}`)) twice.push([index, other])
+    }
+    if (this.#count > limits.groupDeliveriesMax) {
+      this.#old = this.#young
+      this.#young = new Map()
+      this.#count = 0
+    }
+    return twice
+  }
+
+  #isNews(id: string): boolean {
+    if (this.#found.has(id)) return false
     this.#found.add(id)
     if (this.#found.size > limits.groupDeliveriesMax) {
       const [oldest] = this.#found
       this.#found.delete(oldest as string)
     }
-    return other
+    return true
   }
 
-  #remember(feed: FeedId, index: number, by: PeerId): void {
-    if (this.#count === limits.groupDeliveriesMax) {
-      this.#old = this.#young
-      this.#young = new Map()
-      this.#count = 0
-    }
-    const known = this.#young.get(feed)
-    if (known === undefined) this.#young.set(feed, new Map([[index, by]]))
-    else known.set(index, by)
-    this.#count++
+  #youngOf(slot: number, feed: FeedId): Marked<PeerId> {
+    const slots = this.#young.get(feed) ?? new Map<number, Marked<PeerId>>()
+    this.#young.set(feed, slots)
+    const marked = slots.get(slot) ?? new Marked<PeerId>()
+    slots.set(slot, marked)
+    return marked
   }
 }

@@ -47,15 +47,9 @@ export class Work {
   }
 
   /** True when others know as well as the group asks for. Rejects when it could not be written. */
-  async handedOut(deliveries: readonly Delivery[]): Promise<boolean> {
-    const round = this.#round
-    const { progress } = this.#options
+  handedOut(deliveries: readonly Delivery[]): Promise<boolean> {
     for (const delivery of deliveries) this.#attempts.push(delivery)
-    const known = await this.#soon()
-    // Only now: what could not be written does not reach its consumer, and is no attempt.
-    if (this.#round === round)
-      for (const { slot, feed, index, attempt } of deliveries) progress.attempted(slot, feed, index, attempt)
-    return known
+    return this.#soon()
   }
 
   /** As `handedOut`. */
@@ -103,24 +97,33 @@ export class Work {
   }
 
   async #flush(): Promise<boolean> {
-    const round = this.#round
     const told: Promise<boolean>[] = []
     while (this.#attempts.length > 0 || this.#acks.length > 0) {
       const attempts = this.#attempts.splice(0, limits.groupWorkMax)
       const acks = this.#acks.splice(0, limits.groupWorkMax)
-      told.push(
-        this.#options.tell({ type: 'work', feeds: feedsOf(attempts, acks) }).catch((error) => {
-          if (this.#round === round && this.#acks.length < limits.groupBacklogMax) this.#acks.push(...acks)
-          throw error
-        }),
-      )
+      told.push(this.#tell(feedsOf(attempts, acks), acks))
     }
     return (await Promise.all(told)).every((known) => known)
+  }
+
+  async #tell(feeds: FeedWork[], acks: readonly Delivery[]): Promise<boolean> {
+    const round = this.#round
+    try {
+      const known = await this.#options.tell({ type: 'work', feeds })
+      // Only now: what could not be written does not reach its consumer, and is no attempt.
+      if (this.#round === round)
+        for (const [feed, attempts] of feeds)
+          for (const [slot, count, indexes] of attempts) this.#options.progress.attempted(slot, feed, indexes, count)
+      return known
+    } catch (error) {
+      if (this.#round === round && this.#acks.length < limits.groupBacklogMax) this.#acks.push(...acks)
+      throw error
+    }
   }
 }
 
 /** Neighbours are told together. */
-function feedsOf(attempts: readonly Delivery[], acks: readonly Delivery[]): FeedWork[] {
+function feedsOf(attempts: Delivery[], acks: Delivery[]): FeedWork[] {
   const feeds = new Map<FeedId, FeedWork>()
   const of = (feed: FeedId) => {
     const known = feeds.get(feed) ?? [feed, [], []]
@@ -128,18 +131,23 @@ function feedsOf(attempts: readonly Delivery[], acks: readonly Delivery[]): Feed
     return known
   }
   const tried = new Runs()
-  for (const { slot, feed, index, attempt } of attempts) {
+  for (const { slot, feed, index, attempt } of attempts.sort(inOrder)) {
     const run = tried.of(feed, slot)
     if (run?.number === attempt) run.indexes.push(index)
     else of(feed)[1].push([slot, attempt, tried.begin(feed, slot, attempt, index)])
   }
   const acked = new Runs()
-  for (const { slot, feed, from, index } of acks) {
+  for (const { slot, feed, from, index } of acks.sort(inOrder)) {
     const run = acked.of(feed, slot)
     if (run?.indexes.at(-1) === from - 1) run.indexes.push(index)
     else of(feed)[2].push([slot, from, acked.begin(feed, slot, from, index)])
   }
   return [...feeds.values()]
+}
+
+/** Consumers beside each other settle what they have in turns: by slots it is in few runs. */
+function inOrder(one: Delivery, other: Delivery): number {
+  return one.slot - other.slot || one.index - other.index
 }
 
 interface Run {

@@ -117,8 +117,8 @@ export const groupMutants: Mutant[] = [
   {
     name: 'forget-attempts-of-others',
     file: 'node/group/ledger.ts',
-    find: '        for (const index of indexes) progress.attempted(slot, feed, index, count)\n',
-    replace: '        if (slot + count < indexes.length) break\n',
+    find: 'for (const [slot, count, indexes] of attempts) progress.attempted(slot, feed, indexes, count)\n',
+    replace: 'if (attempts.length < 0) break\n',
     breaks: 'G7',
     why: 'after a takeover a record is handed out as often again',
   },
@@ -206,8 +206,8 @@ export const groupMutants: Mutant[] = [
   {
     name: 'tell-of-nothing-twice',
     file: 'node/group/twice.ts',
-    find: '    if (other === undefined || other === by) return undefined\n',
-    replace: '    if (index >= 0) return undefined\n',
+    find: 'if (other !== by && ',
+    replace: 'if (other === by && ',
     breaks: 'G7',
     why: 'nobody hears what both sides of a partition did',
   },

@@ -40,7 +40,7 @@ const fact: fc.Arbitrary<Fact> = fc.oneof(
 )
 
 function ledgerOf(facts: readonly Fact[]): Ledger {
-  const ledger = new Ledger({ me: ann, onDone: () => false, onTwice: () => undefined })
+  const ledger = new Ledger({ me: ann, onDone: () => [], onTwice: () => undefined })
   for (const known of facts) {
     if ('seek' in known) {
       const [time, by] = known.seek
