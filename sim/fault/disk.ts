@@ -9,13 +9,8 @@ type DiskFault = Extract<FaultEvent, { kind: 'slowdisk' | 'fulldisk' | 'bitflip'
 export function onDisk(fleet: Fleet, event: DiskFault, random: Rng): End {
   const { disk } = fleet.get(event.peer)
   switch (event.kind) {
-    case 'slowdisk': {
-      const before = disk.timing
-      disk.timing = { operationMs: event.operationMs, syncMs: event.syncMs }
-      return () => {
-        disk.timing = before
-      }
-    }
+    case 'slowdisk':
+      return disk.slow(event)
     case 'fulldisk':
       disk.capacity = disk.used + event.spareBytes
       return () => {

@@ -25,6 +25,7 @@ interface Unsynced {
 
 /** Pages, so that a file that grows is not copied again and again. */
 const pageBytes = 64 * 1024
+const healthy: DiskTiming = { operationMs: 0.05, syncMs: 2 }
 
 class Content {
   #pages: Uint8Array[] = []
@@ -108,7 +109,8 @@ export class SimDisk implements Disk {
   readonly #time: VirtualTime
   readonly #random: Rng
   #files = new Map<string, Content>()
-  timing: DiskTiming = { operationMs: 0.05, syncMs: 2 }
+  /** What makes it slow now, the latest last. */
+  readonly #slow = new Set<DiskTiming>()
   /** Bytes that fit; beyond, writes fail with ENOSPC. */
   capacity = Number.POSITIVE_INFINITY
   /** Of all operations that are not done yet: the process that asked for them has died. */
@@ -117,6 +119,17 @@ export class SimDisk implements Disk {
   constructor(time: VirtualTime, random: Rng) {
     this.#time = time
     this.#random = random
+  }
+
+  /** Takes that long from now on, until what is returned is called; of several that overlap the latest counts. */
+  slow(timing: DiskTiming): () => void {
+    const own = { ...timing }
+    this.#slow.add(own)
+    return () => this.#slow.delete(own)
+  }
+
+  get timing(): DiskTiming {
+    return [...this.#slow].at(-1) ?? healthy
   }
 
   get used(): number {

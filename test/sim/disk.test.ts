@@ -62,6 +62,20 @@ test('a file is what was written to it, wherever its pages end', async ({ use })
   )
 })
 
+test('a disk that was slow for several reasons is as fast as before when all are over', ({ use }) => {
+  const disk = diskOf(use)
+  const before = disk.timing
+  const [first, second] = [
+    { operationMs: 10, syncMs: 700 },
+    { operationMs: 6, syncMs: 200 },
+  ].map((timing) => disk.slow(timing))
+  assert.is(disk.timing.syncMs, 200)
+  first?.()
+  assert.is(disk.timing.syncMs, 200)
+  second?.()
+  assert.equal(disk.timing, before)
+})
+
 test('a killed process leaves what it wrote; a power cut what was synced, and of the rest each write whole, in part or not at all', async ({
   use,
 }) => {
