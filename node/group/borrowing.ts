@@ -13,6 +13,7 @@ import type { Delivery } from './backlog.ts'
 import { type Loaded, lostBecause, type Settler } from './desk.ts'
 import type { Lend, Returned } from './loans.ts'
 import type { Notice } from './notice.ts'
+import type { ReaderOptions } from './reader.ts'
 import type { Work } from './work.ts'
 
 type LentRecord = Lend['records'][number]
@@ -27,6 +28,8 @@ export interface BorrowingOptions {
   tell(notice: Notice): Promise<unknown>
   /** Whether our own lease is fresh: without one, our lender counts us dead. */
   isEntitled(): boolean
+  /** What its sender asked for. */
+  sort: ReaderOptions['sort']
   bury(dead: Loaded, reason: DeadReason, attempts: number): Promise<void>
   /** Who borrowed something has room for more. */
   onSettled(): void
@@ -123,6 +126,13 @@ export class Borrowing implements Settler {
     const time = batch.head.head.time + records.timeDelta(at)
     const place = { slot, feed, index, from: start, offset, lane: undefined, seq, time }
     const delivery: Delivery = { ...place, attempt, term, round: 0 }
+    const { clock, sort, work } = this.#options
+    const { expires = Number.POSITIVE_INFINITY } = sort?.(records, at) ?? {}
+    // On its way to us: as where it waits for its turn, it is done.
+    if (expires <= clock.now()) {
+      void work.acknowledged(delivery).catch(() => undefined)
+      return undefined
+    }
     this.#has.set(delivery, { from, until })
     return { delivery, head: batch.head, records, at }
   }

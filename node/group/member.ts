@@ -354,7 +354,8 @@ export class Member {
       onServed: () => this.#exchange.onServed(),
     })
     const isEntitled = () => roster.isEntitled(clock.now())
-    this.#exchange.begin({ desk: this.#desk, visibilityMs, group, log, work, isEntitled, bury: buryIt })
+    const { sort } = this.options
+    this.#exchange.begin({ desk: this.#desk, visibilityMs, group, log, work, sort, isEntitled, bury: buryIt })
     this.#reader = new Reader({
       log,
       slots: new Slots(type),
@@ -364,7 +365,7 @@ export class Member {
       byKey: type === 'key-shared',
       start: () => this.#ledger.start,
       isOurs: (slot) => roster.isHeld(slot),
-      sort: this.options.sort,
+      sort,
       heldUntil: (feed, index) => this.#exchange.heldUntil(feed, index),
       onAdded: () => this.#desk?.onAdded(),
     })

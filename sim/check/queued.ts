@@ -2,7 +2,6 @@
  * What a queue adds to what G7 promises of its group: nothing is received before its time or after it, and of what was sent under one
  * deduplication id one is received. Senders tell times by their clocks and holders by theirs: as much is allowed for as these may differ.
  */
-import { limits } from '../../node/index.ts'
 import { type Handed, isAcked } from '../group-history.ts'
 import type { Publication } from '../history.ts'
 import type { GroupPlan } from '../plan.ts'
@@ -27,7 +26,6 @@ export function queuedWrong(
 ): Wrong[] {
   const { publications } = evidence.history
   const holders = queue.consumers.map(({ peer }) => peer)
-  const polling = new Set(queue.consumers.filter(({ receive }) => receive !== undefined).map(({ peer }) => peer))
   const same = new Map<string, Handed[]>()
   const wrong: Wrong[] = []
   for (const one of handed) {
@@ -38,9 +36,7 @@ export function queuedWrong(
     const spreadMs = clockSpread(evidence, [peer, ...holders], one.at) + turnMs
     if (one.at < at + delayMs - spreadMs)
       wrong.push({ at: one.at, text: `${name}, ${Math.round(at + delayMs - one.at)} ms before its time` })
-    // What was borrowed is on its way for a while.
-    const lateMs = spreadMs + (polling.has(one.shift.peer) ? limits.groupLoanWaitMs : 0)
-    if (one.at > at + expiresMs + lateMs)
+    if (one.at > at + expiresMs + spreadMs)
       wrong.push({ at: one.at, text: `${name}, ${Math.round(one.at - at - expiresMs)} ms after it expired` })
     const id = dedupOf(queue, publication)
     if (id === undefined) continue

@@ -85,6 +85,15 @@ export const queueMutants: Mutant[] = [
     why: 'whoever takes a slot over hands out what was lent by its last holder',
   },
   {
+    name: 'borrow-what-has-expired',
+    file: 'node/group/borrowing.ts',
+    find: '    if (expires <= clock.now()) {\n',
+    replace: '    if (expires < 0) {\n',
+    breaks: 'G7',
+    why: 'a record that expires on its way to its borrower is handed out',
+    workload: 'queue',
+  },
+  {
     name: 'borrow-for-ever',
     file: 'node/group/borrowing.ts',
     find: 'if (!isSettled && isEntitled() && has !== undefined && has.until > clock.now()) return\n',
