@@ -6,7 +6,8 @@
  * had in hands as I heard that somebody else has them too. `stock`, `ask`, `lend`, `return`: how members of a queue lend each other records.
  * `sum`: everything known, so that older notices can go.
  *
- * `work` names each record twice, so nearly all that members say is `work`: it is written short and checked by hand.
+ * `work` names each record twice, so nearly all that members say is `work`: it is written short, of each run the first index and the steps to those that
+ * follow, and checked by hand.
  */
 import { z } from 'zod'
 import { limits } from '../limits.ts'
@@ -129,7 +130,7 @@ const kindOf = z.object({ type: z.string() })
 /** What was done with records of one feed. */
 export type FeedWork = [
   feed: FeedId,
-  /** Handed out now, for the `count`th time. */
+  /** Handed out now, for the `count`th time, ascending. */
   attempts: [slot: number, count: number, indexes: number[]][],
   /** Acknowledged: records of the slot one behind the other, which has none between `from` and the first of them, nor between two. */
   acks: [slot: number, from: number, indexes: number[]][],
@@ -152,6 +153,10 @@ export type Seek = z.infer<typeof seek>
 export type Era = z.infer<typeof era>
 
 export function encodeNotice(told: Notice): Uint8Array {
+  if (told.type === 'work') {
+    const feeds = told.feeds.map(([name, attempts, acks]) => [name, attempts.map(inSteps), acks.map(inSteps)])
+    return Buffer.from(JSON.stringify({ ...told, feeds }))
+  }
   if (told.type !== 'beat' || told.known === undefined) return Buffer.from(JSON.stringify(told))
   const peers = [...new Set(told.known.map(([, , holder]) => holder))]
   const slots = told.known.map(([number, term, holder, held]) => [number, term, peers.indexOf(holder), held])
@@ -184,6 +189,7 @@ function workOf(told: { feeds?: unknown; era?: unknown; ready?: unknown }): Work
   return { type: 'work', feeds, ...(parsed && { era: parsed.data }), ...(ready !== undefined && { ready }) }
 }
 
+/** Turns steps into indexes, in place: all of it was made for us. */
 function isWorkOfAll(feeds: unknown[]): feeds is FeedWork[] {
   let [attempts, acks] = [0, 0]
   for (const one of feeds) {
@@ -193,31 +199,33 @@ function isWorkOfAll(feeds: unknown[]): feeds is FeedWork[] {
     for (const [, , indexes] of tried) attempts += indexes.length
     for (const [, from, indexes] of acked) {
       acks += indexes.length
-      if (!areAscending(from, indexes)) return false
+      if ((indexes[0] as number) < from) return false
     }
   }
   return attempts <= limits.groupWorkMax && acks <= limits.groupWorkMax
 }
 
-/** A slot, a number and indexes each. */
-function areRuns(value: unknown): value is [number, number, number[]][] {
+type WorkRun = [slot: number, number: number, indexes: number[]]
+
+function inSteps([slot, number, indexes]: WorkRun): WorkRun {
+  return [slot, number, indexes.map((index, i) => (i === 0 ? index : index - (indexes[i - 1] as number)))]
+}
+
+/** A slot, a number and ascending indexes each. */
+function areRuns(value: unknown): value is WorkRun[] {
   if (!Array.isArray(value)) return false
   for (const one of value) {
     if (!Array.isArray(one) || one.length !== 3) return false
-    const [slot, number, indexes] = one
+    const [slot, number, steps] = one
     if (!isCount(slot) || slot >= sharedSlots || !isCount(number)) return false
-    if (!Array.isArray(indexes) || indexes.length === 0 || !indexes.every(isCount)) return false
+    if (!Array.isArray(steps) || !isCount(steps[0])) return false
+    for (let i = 1; i < steps.length; i++) {
+      if (!isCount(steps[i]) || steps[i] === 0) return false
+      steps[i] += steps[i - 1]
+    }
+    if (steps.at(-1) >= Number.MAX_SAFE_INTEGER) return false
   }
   return true
-}
-
-function areAscending(from: number, indexes: readonly number[]): boolean {
-  let least = from
-  for (const index of indexes) {
-    if (index < least) return false
-    least = index + 1
-  }
-  return least <= Number.MAX_SAFE_INTEGER
 }
 
 function isCount(value: unknown): value is number {

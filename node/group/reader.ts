@@ -241,14 +241,15 @@ export class Reader {
 
   /** Which records of a batch are not done. */
   #openOf(batch: Batch): { slot: number; i: number }[] {
-    const { slots, progress, sort } = this.#options
+    const { slots, progress, sort, byKey } = this.#options
     const { feed, head } = batch.head
     const start = this.#options.start()
     const open: { slot: number; i: number }[] = []
     if (isPast(start, feed, head.seq) || head.firstIndex + head.count <= progress.doneBeforeOf(feed)) return open
     const records = recordsOf(batch)
     for (let i = 0; records !== undefined && i < records.count; i++) {
-      const slot = slots.of(feed, head.firstIndex + i, records.key(i), sort?.(records, i).dedupId)
+      const key = byKey ? records.key(i) : undefined
+      const slot = slots.of(feed, head.firstIndex + i, key, sort?.(records, i).dedupId)
       if (progress.isDone(slot, feed, head.firstIndex + i)) continue
       if (isWanted(start, placedOf(batch, records, i))) open.push({ slot, i })
     }
