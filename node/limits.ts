@@ -24,6 +24,8 @@ export const limits = {
   headBytesMax: 1 * KiB,
   /** Bodies up to this size travel inside the head's gossip message: they cost a copy per mesh link but save a round trip (guess). */
   inlineBodyBytesMax: 1 * KiB,
+  /** Records of batches opened last that stay open, of all peers of a process. */
+  openedBytesMax: 8 * MiB,
   /** Bodies below this are not worth compressing. */
   compressBytesMin: 4 * KiB,
 

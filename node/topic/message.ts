@@ -1,4 +1,5 @@
 /** A delivered record: reads what it shows out of the batch when asked, so that what nobody looks at costs nothing. */
+import { limits } from '../limits.ts'
 import type { FeedId, Headers, Message, PeerId, TopicName } from '../types.ts'
 import { expandBody } from '../wire/compress.ts'
 import { WireError } from '../wire/error.ts'
@@ -75,15 +76,33 @@ export class DeliveredMessage<T> implements Message<T> {
   }
 }
 
+/** Batches opened last, the oldest first: the same one is mostly asked for by several in turn, and opening it finds each of its records. */
+const opened = new Map<Batch, RecordBatch>()
+let openedBytes = 0
+
 /** The records of a batch. Undefined where it is signed by its author and yet no record batch: nobody can read it, and nobody is held up by it. */
-export function recordsOf({ head, body }: Batch): RecordBatch | undefined {
+export function recordsOf(batch: Batch): RecordBatch | undefined {
+  const known = opened.get(batch)
+  if (known !== undefined) return known
+  const { head, body } = batch
   try {
     const records = openRecords(expandBody(head.head, body), head.head.count)
     // Finds each record once, so that nothing malformed surfaces in the application's hands.
     for (let i = 0; i < records.count; i++) records.timeDelta(i)
+    remember(batch, records)
     return records
   } catch (error) {
     if (error instanceof WireError) return undefined
     throw error
+  }
+}
+
+function remember(batch: Batch, records: RecordBatch): void {
+  opened.set(batch, records)
+  openedBytes += batch.head.head.rawBytes
+  for (const oldest of opened.keys()) {
+    if (openedBytes <= limits.openedBytesMax) return
+    opened.delete(oldest)
+    openedBytes -= oldest.head.head.rawBytes
   }
 }
