@@ -86,7 +86,7 @@ export class Borrowing implements Settler {
     this.#refuseLost(delivery, isSettled)
     this.#has.delete(delivery)
     this.#options.onSettled()
-    if (!(await this.#options.work.acknowledged(delivery))) throw this.#lost(delivery, 'unheard')
+    if (!(await this.#options.work.acknowledged(delivery).known)) throw this.#lost(delivery, 'unheard')
   }
 
   nack(delivery: Delivery, isSettled: boolean, delayMs: number): void {
@@ -130,7 +130,7 @@ export class Borrowing implements Settler {
     const { expires = Number.POSITIVE_INFINITY } = sort?.(records, at) ?? {}
     // On its way to us: as where it waits for its turn, it is done.
     if (expires <= clock.now()) {
-      void work.acknowledged(delivery).catch(() => undefined)
+      work.acknowledged(delivery)
       return undefined
     }
     this.#has.set(delivery, { from, until })

@@ -19,7 +19,7 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
   readonly #signal: AbortSignal | undefined
   readonly #waiters: PromiseWithResolvers<Result<T>>[] = []
   readonly #borrower: Borrower
-  #ready: Loaded[] = []
+  readonly #ready = new Map<Delivery, Loaded>()
   #desk: Desk | undefined
   #ended = false
   /** Since when records wait for the application to ask. */
@@ -57,10 +57,12 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
   }
 
   next(): Promise<Result<T>> {
-    const waiter = Promise.withResolvers<Result<T>>()
-    this.#waiters.push(waiter)
     this.#unaskedSince = undefined
     this.#member.wake(this)
+    const record = this.#waiters.length === 0 && !this.#ended ? this.#nextRecord() : undefined
+    if (record !== undefined) return Promise.resolve({ done: false, value: record })
+    const waiter = Promise.withResolvers<Result<T>>()
+    this.#waiters.push(waiter)
     this.#serve()
     if (this.#waiters.length > 0) this.onOffer()
     return waiter.promise
@@ -82,9 +84,9 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
   }
 
   push(loaded: Loaded, now: number): void {
-    this.#ready.push(loaded)
+    this.#ready.set(loaded.delivery, loaded)
     this.#serve()
-    if (this.#ready.length > 0 && this.#waiters.length === 0) this.#unaskedSince ??= now
+    if (this.#ready.size > 0 && this.#waiters.length === 0) this.#unaskedSince ??= now
   }
 
   isStalled(since: number): boolean {
@@ -93,12 +95,13 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
 
   takeBack(): Loaded[] {
     this.#unaskedSince = undefined
-    return this.#ready.splice(0)
+    const unused = [...this.#ready.values()]
+    this.#ready.clear()
+    return unused
   }
 
   onGone(delivery: Delivery): void {
-    const at = this.#ready.findIndex((loaded) => loaded.delivery === delivery)
-    if (at >= 0) this.#ready.splice(at, 1)
+    this.#ready.delete(delivery)
   }
 
   fail(error: unknown): void {
@@ -144,10 +147,11 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
   #nextRecord(): QueueRecord<T> | undefined {
     const desk = this.#desk
     if (desk === undefined) return undefined
-    for (let loaded = this.#ready.shift(); loaded !== undefined; loaded = this.#ready.shift()) {
+    for (const [delivery, loaded] of this.#ready) {
+      this.#ready.delete(delivery)
       const value = decode(this.#codec, loaded)
       if (value === undefined) void desk.refuse(loaded)
-      else if (desk.handOut(loaded.delivery)) return new HandedOut<T>(desk, loaded, this.#codec, value.value as T)
+      else if (desk.handOut(delivery)) return new HandedOut<T>(desk, loaded, this.#codec, value.value as T)
     }
     const settler = this.#member.borrowed
     for (let loaded = this.#borrower.next(); loaded && settler; loaded = this.#borrower.next()) {
@@ -217,11 +221,10 @@ export class HandedOut<T> extends DeliveredMessage<T> implements QueueRecord<T> 
   readonly #settlement: Settlement
 
   constructor(settler: Settler, { delivery, head, records, at }: Loaded, codec: Codec, value: T) {
-    const settlement = new Settlement(settler, delivery)
-    super({ head, records, offset: delivery.offset - at, codec, ack: () => settlement.ack() }, at)
+    super({ head, records, offset: delivery.offset - at, codec }, at)
     this.#delivery = delivery
     this.#value = value
-    this.#settlement = settlement
+    this.#settlement = new Settlement(settler, delivery)
   }
 
   override get value(): T {
@@ -238,6 +241,10 @@ export class HandedOut<T> extends DeliveredMessage<T> implements QueueRecord<T> 
 
   get receipt(): string {
     return receiptOf(this.#delivery)
+  }
+
+  override ack(): Promise<void> {
+    return this.#settlement.ack()
   }
 
   nack(options?: { delayMs?: number }): Promise<void> {

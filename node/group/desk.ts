@@ -58,7 +58,9 @@ export interface DeskOptions {
   /** How long a consumer has for a record. */
   visibilityMs: number
   maxReceives: number
-  termOf(slot: number): number | undefined
+  /** Whether an acknowledgement counts only when a majority has heard of it. */
+  quorum: boolean
+  termOf(slot: number, now?: number): number | undefined
   ackTermOf(slot: number): number | undefined
   holderOf(slot: number): PeerId | undefined
   bury(dead: Loaded, reason: DeadReason, attempts: number): Promise<void>
@@ -129,8 +131,9 @@ export class Desk implements Settler {
 
   /** The application gets it now: its time begins, with `graceMs` more. False when it is not its to have any more. */
   handOut(delivery: Delivery, graceMs = 0): boolean {
-    const until = this.#options.clock.now() + this.#options.visibilityMs + graceMs
-    const isOurs = this.#options.termOf(delivery.slot) === delivery.term
+    const now = this.#options.clock.now()
+    const until = now + this.#options.visibilityMs + graceMs
+    const isOurs = this.#options.termOf(delivery.slot, now) === delivery.term
     // It may have expired while that it is handed out was told, or while nobody asked for it.
     if (isOurs && this.#isOver(delivery)) {
       void this.#finish(delivery).catch(() => undefined)
@@ -260,7 +263,7 @@ export class Desk implements Settler {
     }
     if (loaded.length === 0) return before
     const deliveries = loaded.map(({ delivery }) => delivery)
-    const isTold = await this.#options.work.handedOut(deliveries).catch(() => false)
+    const isTold = await this.#options.work.handedOut(deliveries).known.catch(() => false)
     if (!isTold) {
       for (const { delivery } of loaded) this.#goBack(delivery, limits.groupRetryMs)
       return before
@@ -314,9 +317,10 @@ export class Desk implements Settler {
     const { backlog, work } = this.#options
     backlog.done(delivery.feed, delivery.index)
     this.#release(delivery)
-    const told = work.acknowledged(backlog.isOfBefore(delivery) ? { ...delivery, from: delivery.index } : delivery)
+    const turn = work.acknowledged(backlog.isOfBefore(delivery) ? { ...delivery, from: delivery.index } : delivery)
     this.#onChange()
-    return told.then((isKnown) => {
+    if (!this.#options.quorum) return turn.told
+    return turn.known.then((isKnown) => {
       if (!isKnown) throw this.#lost(delivery, 'unheard')
     })
   }

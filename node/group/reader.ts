@@ -56,6 +56,8 @@ export class Reader {
   #turn = 0
   #offset: number
   #reading = false
+  /** There may be more than there was room for. */
+  #isFull = false
   #again = false
   #folding = false
   #closed = false
@@ -103,6 +105,11 @@ export class Reader {
       .finally(() => {
         this.#reading = false
       })
+  }
+
+  /** Something is done: where that was what it waited for, it reads on. */
+  onRoom(): void {
+    if (this.#isFull && this.#hasRoom) this.read()
   }
 
   close(): void {
@@ -160,6 +167,7 @@ export class Reader {
   async #readAll(): Promise<void> {
     while (this.#again && !this.#closed) {
       this.#again = false
+      this.#isFull = false
       while (this.#hasRoom) {
         const from = this.#offset
         const at = await this.#options.log.at(from)
@@ -169,6 +177,7 @@ export class Reader {
         this.#offset = nextOffset(at)
         if (this.#take(at)) this.#options.onAdded()
       }
+      this.#isFull = !this.#hasRoom
     }
   }
 

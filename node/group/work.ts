@@ -17,13 +17,25 @@ export interface WorkOptions {
   tell(notice: WorkNotice): Promise<boolean>
 }
 
+/** What is told of with one notice, or several at once. */
+export interface Turn {
+  /** True when others know as well as the group asks for. Rejects when it could not be written. */
+  known: Promise<boolean>
+  /** The same for whoever does not ask; its failing may be passed over. */
+  told: Promise<void>
+}
+
+interface Collecting extends Turn {
+  resolve(known: boolean | PromiseLike<boolean>): void
+}
+
 export class Work {
   readonly #options: WorkOptions
   #attempts: Delivery[] = []
   #acks: Delivery[] = []
   #before: (() => void)[] = []
   /** Of what is collected now. */
-  #next: PromiseWithResolvers<boolean> | undefined
+  #next: Collecting | undefined
   #timer: Timer | undefined
   /** Turns whose notices are on their way. */
   #onTheWay = 0
@@ -42,18 +54,15 @@ export class Work {
   /** Calls it when the next notice is made, or would be if there were something to tell: what it adds goes with that. */
   beforeNext(act: () => void): void {
     this.#before.push(act)
-    // Whoever has something to tell hears of its failing.
-    this.#soon().catch(() => undefined)
+    this.#soon()
   }
 
-  /** True when others know as well as the group asks for. Rejects when it could not be written. */
-  handedOut(deliveries: readonly Delivery[]): Promise<boolean> {
+  handedOut(deliveries: readonly Delivery[]): Turn {
     for (const delivery of deliveries) this.#attempts.push(delivery)
     return this.#soon()
   }
 
-  /** As `handedOut`. */
-  acknowledged(delivery: Delivery): Promise<boolean> {
+  acknowledged(delivery: Delivery): Turn {
     const { slot, feed, from, index } = delivery
     this.#options.progress.done(slot, feed, from, index + 1)
     this.#acks.push(delivery)
@@ -62,7 +71,7 @@ export class Work {
 
   /** Tells what could not be written before. */
   async again(): Promise<void> {
-    if (this.#acks.length > 0) await this.#soon().catch(() => undefined)
+    if (this.#acks.length > 0) await this.#soon().told.catch(() => undefined)
   }
 
   /** The group was moved: what was not told yet counts no more. */
@@ -72,13 +81,17 @@ export class Work {
     this.#acks = []
   }
 
-  #soon(): Promise<boolean> {
+  #soon(): Turn {
     if (this.#next === undefined) {
-      this.#next = Promise.withResolvers()
+      const { promise: known, resolve } = Promise.withResolvers<boolean>()
+      const told = known.then(() => undefined)
+      // Whoever has something to tell hears of its failing.
+      told.catch(() => undefined)
+      this.#next = { known, told, resolve }
       if (this.#onTheWay === 0) queueMicrotask(() => this.#turn())
       else this.#timer = this.#options.clock.after(limits.groupCollectMs, () => this.#turn())
     }
-    return this.#next.promise
+    return this.#next
   }
 
   #turn(): void {
@@ -88,12 +101,13 @@ export class Work {
     const next = this.#next
     this.#next = undefined
     this.#onTheWay++
-    this.#flush()
-      .then(next?.resolve, next?.reject)
-      .finally(() => {
-        this.#onTheWay--
-        if (this.#onTheWay === 0 && this.#timer !== undefined) this.#turn()
-      })
+    const flushed = this.#flush()
+    next?.resolve(flushed)
+    const over = () => {
+      this.#onTheWay--
+      if (this.#onTheWay === 0 && this.#timer !== undefined) this.#turn()
+    }
+    flushed.then(over, over)
   }
 
   async #flush(): Promise<boolean> {

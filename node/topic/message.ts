@@ -14,7 +14,8 @@ export interface Delivery {
   /** Offset of the batch's first record. */
   offset: number
   codec: Codec
-  ack(feed: FeedId, index: number): Promise<void>
+  /** Where it is acknowledged, unless a kind of message knows better. */
+  ack?(feed: FeedId, index: number): Promise<void>
 }
 
 export class DeliveredMessage<T> implements Message<T> {
@@ -72,7 +73,7 @@ export class DeliveredMessage<T> implements Message<T> {
   }
 
   ack(): Promise<void> {
-    return this.#delivery.ack(this.feed, this.index)
+    return this.#delivery.ack?.(this.feed, this.index) ?? Promise.resolve()
   }
 }
 

@@ -105,7 +105,7 @@ export const queueMutants: Mutant[] = [
   {
     name: 'acknowledge-a-loan-to-nobody',
     file: 'node/group/borrowing.ts',
-    find: "if (!(await this.#options.work.acknowledged(delivery))) throw this.#lost(delivery, 'unheard')",
+    find: "if (!(await this.#options.work.acknowledged(delivery).known)) throw this.#lost(delivery, 'unheard')",
     replace: "if (delivery.term < 0) throw this.#lost(delivery, 'unheard')",
     breaks: 'G7',
     workload: 'queue',

@@ -37,17 +37,17 @@ const rejects = (promise: Promise<unknown>) =>
 
 test('what could not be told was not handed out, and does not count as an attempt', async () => {
   const { progress, told, disk, work } = begin()
-  await rejects(work.handedOut([delivery]))
+  await rejects(work.handedOut([delivery]).known)
   assert.is(progress.attempts(3, feed, 0), 0)
   disk.full = false
-  assert.is(await work.handedOut([delivery]), true)
+  assert.is(await work.handedOut([delivery]).known, true)
   assert.is(progress.attempts(3, feed, 0), 1)
   assert.equal(told, [{ type: 'work', feeds: [[feed, [[3, 1, [0]]], []]] }])
 })
 
 test('an acknowledgement that could not be written is told as soon as it can, whatever else happens', async () => {
   const { told, disk, work } = begin()
-  await rejects(work.acknowledged(delivery))
+  await rejects(work.acknowledged(delivery).known)
   await work.again()
   assert.equal(told, [])
   disk.full = false
@@ -66,9 +66,9 @@ test('while one notice is on its way the next collects, but not for ever', async
   const slow = Promise.withResolvers<void>()
   disk.full = false
   disk.slow = slow.promise
-  const first = work.acknowledged(of(0))
+  const first = work.acknowledged(of(0)).known
   await Promise.resolve()
-  const rest = [1, 2].map((index) => work.acknowledged(of(index)))
+  const rest = [1, 2].map((index) => work.acknowledged(of(index)).known)
   work.beforeNext(() => void work.handedOut([of(3)]))
   await Promise.resolve()
   assert.equal(acks(), [[0]])
@@ -79,7 +79,7 @@ test('while one notice is on its way the next collects, but not for ever', async
     [[3, 1, [3]]],
     'what was handed out before it was made goes along',
   )
-  const last = work.acknowledged(of(4))
+  const last = work.acknowledged(of(4)).known
   slow.resolve()
   assert.equal(await Promise.all([first, ...rest, last]), [true, true, true, true])
   assert.equal(acks(), [[0], [1, 2], [4]], 'and goes as soon as nothing is on its way')
