@@ -314,6 +314,9 @@ export const limits = {
   groupWorkMax: 1_000,
   /** How long work is collected at most while earlier work is on its way. */
   groupCollectMs: 10,
+  /** And where none is, but the last one told of so many records; otherwise it goes at once. */
+  groupCollectSoonMs: 1,
+  groupBusyRecords: 32,
   /** Feeds in one notice that sums up. More goes into the next. */
   groupSumFeeds: 1_000,
   /** How long what is acknowledged or handed out waits for another peer to have that on disk, where one is linked. */

@@ -229,12 +229,14 @@ export class Desk implements Settler {
     this.#refilling = true
     this.#options.work.beforeNext(() => {
       this.#refilling = false
-      this.#serve()
+      return this.#serve()
     })
   }
 
-  #serve(): void {
-    if (this.#closed) return
+  /** Resolves when all that is given is to be told. */
+  #serve(): Promise<unknown> | undefined {
+    if (this.#closed) return undefined
+    const asked: Promise<void>[] = []
     const { backlog, termOf, progress } = this.#options
     const attempts = (slot: number, feed: FeedId, index: number) => progress.attempts(slot, feed, index)
     for (const [taker, has] of this.#takers) {
@@ -242,13 +244,23 @@ export class Desk implements Settler {
       if (taken.length === 0) continue
       for (const delivery of taken) this.#given.set(delivery, taker)
       this.#takers.set(taker, has + taken.length)
-      this.#giving.set(taker, this.#give(taker, taken, this.#giving.get(taker)))
+      asked.push(
+        new Promise((onAsked) => {
+          this.#giving.set(taker, this.#give(taker, taken, this.#giving.get(taker), onAsked))
+        }),
+      )
     }
     this.#options.onServed()
+    return asked.length === 0 ? undefined : Promise.all(asked)
   }
 
   /** `before`: until then it waits for what was taken for it earlier, so that it gets all in that order. */
-  async #give(taker: Taker, taken: readonly Delivery[], before: Promise<void> | undefined): Promise<void> {
+  async #give(
+    taker: Taker,
+    taken: readonly Delivery[],
+    before: Promise<void> | undefined,
+    onAsked: () => void,
+  ): Promise<void> {
     const loaded: Loaded[] = []
     for (const delivery of taken) {
       const one = this.#inOpened(delivery) ?? (await this.#load(delivery).catch(() => undefined))
@@ -261,9 +273,10 @@ export class Desk implements Settler {
       else if (delivery.attempt > this.#options.maxReceives) void this.#bury(one, 'max-receives', delivery.attempt - 1)
       else loaded.push(one)
     }
-    if (loaded.length === 0) return before
-    const deliveries = loaded.map(({ delivery }) => delivery)
-    const isTold = await this.#options.work.handedOut(deliveries).known.catch(() => false)
+    const turn = loaded.length > 0 && this.#options.work.handedOut(loaded.map(({ delivery }) => delivery))
+    onAsked()
+    if (!turn) return before
+    const isTold = await turn.known.catch(() => false)
     if (!isTold) {
       for (const { delivery } of loaded) this.#goBack(delivery, limits.groupRetryMs)
       return before

@@ -1,7 +1,8 @@
 /**
  * What this member has handed out and what was acknowledged to it: into its own progress at once, and to the others in few notices. The first goes
- * at once; while one is on its way, what comes is collected for the next, so that a busy member says much with little. An acknowledgement
- * that could not be written is told with the next, or with the next beat; an attempt that could not was none.
+ * at once; while one is on its way, what comes is collected for the next, and what consumers get instead of what they have done goes with that, so
+ * that a busy member says much with little. An acknowledgement that could not be written is told with the next, or with the next beat; an
+ * attempt that could not was none.
  */
 import { limits } from '../limits.ts'
 import type { Clock, Timer } from '../ports.ts'
@@ -16,6 +17,9 @@ export interface WorkOptions {
   /** True when others know as well as the group asks for. Rejects when it could not be written. */
   tell(notice: WorkNotice): Promise<boolean>
 }
+
+/** Adds something to the next notice, at once or when what it returns resolves. */
+type Act = () => Promise<unknown> | undefined
 
 /** What is told of with one notice, or several at once. */
 export interface Turn {
@@ -33,12 +37,14 @@ export class Work {
   readonly #options: WorkOptions
   #attempts: Delivery[] = []
   #acks: Delivery[] = []
-  #before: (() => void)[] = []
+  #before: Act[] = []
   /** Of what is collected now. */
   #next: Collecting | undefined
   #timer: Timer | undefined
   /** Turns whose notices are on their way. */
   #onTheWay = 0
+  /** The last of them told of many records. */
+  #isBusy = false
   /** How often the group was moved. */
   #round = 0
 
@@ -52,7 +58,7 @@ export class Work {
   }
 
   /** Calls it when the next notice is made, or would be if there were something to tell: what it adds goes with that. */
-  beforeNext(act: () => void): void {
+  beforeNext(act: Act): void {
     this.#before.push(act)
     this.#soon()
   }
@@ -88,26 +94,53 @@ export class Work {
       // Whoever has something to tell hears of its failing.
       told.catch(() => undefined)
       this.#next = { known, told, resolve }
-      if (this.#onTheWay === 0) queueMicrotask(() => this.#turn())
-      else this.#timer = this.#options.clock.after(limits.groupCollectMs, () => this.#turn())
+      if (this.#onTheWay > 0) this.#makeIn(limits.groupCollectMs)
+      else if (this.#isBusy) this.#makeIn(limits.groupCollectSoonMs)
+      else queueMicrotask(() => this.#make())
     }
     return this.#next
   }
 
-  #turn(): void {
+  #makeIn(ms: number): void {
+    this.#timer?.cancel()
+    this.#timer = this.#options.clock.after(ms, () => this.#make())
+  }
+
+  /** What is to go along may take a moment to come. */
+  #make(): void {
     this.#timer?.cancel()
     this.#timer = undefined
-    for (const act of this.#before.splice(0)) act()
+    const coming = this.#before.splice(0).flatMap((act) => act() ?? [])
+    if (coming.length === 0) {
+      this.#turn()
+      return
+    }
+    const own = this.#next
+    const turn = () => {
+      late.cancel()
+      if (this.#next === own) this.#turn()
+    }
+    const late = this.#options.clock.after(limits.groupCollectMs, turn)
+    void Promise.all(coming).then(turn, turn)
+  }
+
+  #turn(): void {
     const next = this.#next
     this.#next = undefined
     this.#onTheWay++
+    this.#isBusy = this.#attempts.length + this.#acks.length >= limits.groupBusyRecords
     const flushed = this.#flush()
     next?.resolve(flushed)
     const over = () => {
       this.#onTheWay--
-      if (this.#onTheWay === 0 && this.#timer !== undefined) this.#turn()
+      if (this.#onTheWay > 0 || this.#timer === undefined) return
+      // What was handed out with this notice is mostly done in the same moment, and goes with the next.
+      if (this.#isBusy) this.#makeIn(limits.groupCollectSoonMs)
+      else this.#make()
     }
     flushed.then(over, over)
+    // Who asked while this one waited goes along with the next.
+    if (this.#before.length > 0) this.#soon()
   }
 
   async #flush(): Promise<boolean> {

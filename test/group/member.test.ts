@@ -28,9 +28,9 @@ test('old notices go, and what is left tells a newcomer everything', async ({ us
   const [a, b, c] = [peer(1), peer(2), peer(3)]
   for (const { groups } of [a, b, c]) use(groups)
   const got = worker(a.group({ leaseMs: 2_000 }).consume())
-  for (let i = 0; i < 40; i++) await a.publish(i)
+  for (let i = 0; i < 120; i++) await a.publish(i)
   await pass(4_000)
-  assert.is(got.length, 40)
+  assert.is(got.length, 120)
   const board = await log(control)
   while (board.bytes < limits.groupNoticeBytesMax * 1.2) {
     await b.say(control, noise(800_000))
