@@ -133,10 +133,18 @@ export class Backlog {
     const { feed, index, offset, isTried, notBefore: at = 0 } = entry
     if (this.has(feed, index)) return
     const known = entry.lane === undefined ? undefined : this.#lanes.get(entry.lane)
-    const lane = known ?? { key: entry.lane, records: [], level: undefined }
+    const lane: Lane = known ?? { key: entry.lane, records: [], level: undefined }
     const place = isTried ? 'again' : at > 0 || offset < this.#newest ? 'overdue' : 'new'
-    const fresh = { state: 'waiting', delivery: undefined, isPassed: false } as const
-    const waiting: Waiting = { entry, lane, ...fresh, place, delayed: at > 0, at }
+    const waiting: Waiting = {
+      entry,
+      lane,
+      state: 'waiting',
+      delivery: undefined,
+      place,
+      isPassed: false,
+      delayed: at > 0,
+      at,
+    }
     this.#put(waiting)
     if (at > 0) {
       this.#delayed++

@@ -282,15 +282,16 @@ export class Desk implements Settler {
       return before
     }
     await before
+    const now = this.#options.clock.now()
     for (const one of loaded) {
       if (!this.#takers.has(taker)) this.#goBack(one.delivery)
-      else if (this.#isGiven(one.delivery)) taker.push(one, this.#options.clock.now())
+      else if (this.#isGiven(one.delivery)) taker.push(one, now)
     }
   }
 
   /** Too late, or once more. */
-  #isOver({ slot, feed, index, expires = Number.POSITIVE_INFINITY, dedupId }: Delivery): boolean {
-    if (expires <= this.#options.clock.now()) return true
+  #isOver({ slot, feed, index, expires, dedupId }: Delivery): boolean {
+    if (expires !== undefined && expires <= this.#options.clock.now()) return true
     if (dedupId === undefined) return false
     const { progress, duplicates } = this.#options
     return duplicates.isDuplicate(dedupId, feed, index, (other, at) => progress.isDone(slot, other, at))

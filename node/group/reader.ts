@@ -200,6 +200,8 @@ export class Reader {
     const records = recordsOf(batch)
     const has = () => backlog.size + backlog.delayed
     const before = has()
+    /** By slot, as far as it was asked. */
+    const ours: boolean[] = []
     for (let i = 0; records !== undefined && i < records.count; i++) {
       const index = head.firstIndex + i
       const key = byKey ? records.key(i) : undefined
@@ -211,14 +213,15 @@ export class Reader {
       const slot = slots.of(feed, index, key, dedupId)
       const from = scan.ends[slot] as number
       scan.ends[slot] = index + 1
-      if (!isOurs(slot) || progress.isDone(slot, feed, index)) continue
-      const placed = placedOf(batch, records, i)
-      if (!isWanted(start, placed)) continue
+      ours[slot] ??= isOurs(slot)
+      if (!ours[slot] || progress.isDone(slot, feed, index)) continue
       const lane = byKey && key !== undefined ? `k${key}` : dedupId === undefined ? undefined : `d${dedupId}`
       const isTried = progress.attempts(slot, feed, index) > 0
-      const place = { ...placed, slot, index, from, offset: offset + i, lane, isTried }
-      if (sorting === undefined) backlog.add(place)
-      else backlog.add({ ...place, ...sorting, ...this.#heldBack(feed, index, sorting), ...(inKey && { dedupId }) })
+      const time = head.time + records.timeDelta(i)
+      const entry = { slot, feed, index, from, offset: offset + i, lane, seq: head.seq, time, isTried }
+      if (!isWanted(start, entry)) continue
+      if (sorting === undefined) backlog.add(entry)
+      else backlog.add({ ...entry, ...sorting, ...this.#heldBack(feed, index, sorting), ...(inKey && { dedupId }) })
     }
     return has() > before
   }
