@@ -160,21 +160,13 @@ export class HandedOut {
     })
   }
 
-  /** What was not settled in time is not its consumer's any more; in the moment in which a paused process goes on, it may come before that is noticed. */
+  /** What was not settled in time is not its consumer's any more. */
   #overdue(): Wrong[] {
-    const pauses = this.#evidence.history.faults.filter(({ event }) => event.kind === 'pause')
     return this.#handed.flatMap((handed) => {
       const { settled, until, at } = handed
       const inTime = until + driftShare * (until - at) + roundMs
       if (settled?.endedAt === undefined || settled.refused !== undefined || settled.at <= inTime) return []
-      const goesOn = pauses.some(
-        ({ event, at: from, endedAt = Number.POSITIVE_INFINITY }) =>
-          event.kind === 'pause' &&
-          event.peer === handed.shift.peer &&
-          from <= until &&
-          endedAt >= settled.at - roundMs,
-      )
-      if (goesOn || this.#excuses.of(at, settled.at) !== undefined) return []
+      if (this.#excuses.of(at, settled.at) !== undefined) return []
       return [
         { at: settled.at, text: `${nameOf(handed)} and could settle it at ${ms(settled.at)}, after ${ms(until)}` },
       ]

@@ -347,21 +347,6 @@ test('G7 asks that what both sides of a partition did is told', () => {
   assert.equal(new Shared(made.evidence).pending(), [])
 })
 
-test('what is settled in the moment in which a paused process goes on is not too late', () => {
-  const late = (pausedFor: number) => {
-    const { made, a } = begin()
-    const handed = made.hand(a, 0)
-    made.now += 1_000
-    const pause = made.history.fault({ kind: 'pause', at: made.now, forMs: pausedFor, peer: 'a' })
-    made.now += pausedFor
-    pause.endedAt = made.now
-    made.now = 66_000
-    made.ack(handed)
-    return verdictsOf({ made } as Story)
-  }
-  assert.equal([late(5_000).length, late(4_500).length, late(3_000).length], [0, 1, 1])
-})
-
 for (const how of ['drained', 'died'] as const)
   test(`G7 sees that nobody takes over from a member that ${how}, in time`, () => {
     const late = (afterMs: number, isTaken = true, isDraining = false) => {
