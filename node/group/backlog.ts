@@ -205,6 +205,12 @@ export class Backlog {
     return this.#find(delivery, 'out') !== undefined
   }
 
+  /** Whether it is out, and its consumer has it still: what is out longer goes back in a moment. */
+  isInTime(delivery: Delivery, now: number): boolean {
+    const waiting = this.#find(delivery, 'out')
+    return waiting !== undefined && waiting.at > now
+  }
+
   /** Whether it was taken before the group was moved: what it knew of the records before it counts no more. */
   isOfBefore({ round }: Delivery): boolean {
     return round !== this.#round

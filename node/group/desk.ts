@@ -61,7 +61,7 @@ export interface DeskOptions {
   /** Whether an acknowledgement counts only when a majority has heard of it. */
   quorum: boolean
   termOf(slot: number, now?: number): number | undefined
-  ackTermOf(slot: number): number | undefined
+  ackTermOf(slot: number, now?: number): number | undefined
   holderOf(slot: number): PeerId | undefined
   bury(dead: Loaded, reason: DeadReason, attempts: number): Promise<void>
   /** The backlog has room again. */
@@ -340,9 +340,10 @@ export class Desk implements Settler {
   }
 
   #refuseLost(delivery: Delivery, isSettled: boolean): void {
-    const { backlog, ackTermOf } = this.#options
-    const isOurs = ackTermOf(delivery.slot) === delivery.term
-    if (!isSettled && isOurs && backlog.isOut(delivery)) return
+    const { backlog, ackTermOf, clock } = this.#options
+    const now = clock.now()
+    const isOurs = ackTermOf(delivery.slot, now) === delivery.term
+    if (!isSettled && isOurs && backlog.isInTime(delivery, now)) return
     throw this.#lost(delivery, isSettled ? 'settled' : isOurs ? 'expired' : 'taken')
   }
 

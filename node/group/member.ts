@@ -347,7 +347,7 @@ export class Member {
       maxReceives,
       quorum: settings.quorum,
       termOf: (slot, now = clock.now()) => roster.termOf(slot, now),
-      ackTermOf: (slot) => roster.ackTermOf(slot, clock.now()),
+      ackTermOf: (slot, now = clock.now()) => roster.ackTermOf(slot, now),
       holderOf: (slot) => roster.holderOf(slot),
       bury: buryIt,
       onRoom: () => this.#reader?.onRoom(),

@@ -166,7 +166,7 @@ export const groupMutants: Mutant[] = [
   {
     name: 'acknowledge-without-a-lease',
     file: 'node/group/desk.ts',
-    find: 'if (!isSettled && isOurs && backlog.isOut(delivery)) return',
+    find: 'if (!isSettled && isOurs && backlog.isInTime(delivery, now)) return',
     replace: 'if (!isSettled) return',
     breaks: 'G7',
     why: 'a consumer that comes too late still has its say',

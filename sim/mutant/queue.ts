@@ -14,8 +14,8 @@ export const queueMutants: Mutant[] = [
   {
     name: 'deliver-what-expired',
     file: 'node/group/desk.ts',
-    find: 'if (expires <= this.#options.clock.now()) return true\n',
-    replace: 'if (expires < 0) return true\n',
+    find: 'if (expires !== undefined && expires <= this.#options.clock.now()) return true\n',
+    replace: 'if (expires !== undefined && expires < 0) return true\n',
     breaks: 'G7',
     workload: 'queue',
     why: 'what is worth nothing any more is received all the same',
