@@ -19,6 +19,8 @@ export interface QuorumView {
   /** Members that are live and not leaving, ourselves among them if we are. */
   active: readonly PeerId[]
   leaving: boolean
+  /** Whether we hold slots. */
+  holds: boolean
   isLive(peer: PeerId): boolean
   /** Leaving, or silent for too long. */
   isGone(peer: PeerId): boolean
@@ -77,8 +79,8 @@ export class Quorum {
     if (editor !== this.#me || !entitled || this.heardUpTo() < this.#listedIn) return
     const gone = peers.find((peer) => peer !== this.#me && view.isGone(peer)) ?? (view.leaving ? this.#me : undefined)
     const come = view.active.find((peer) => !peers.includes(peer))
-    // The last voter goes when somebody else is one: nobody can be heard by a majority of none.
-    if (gone !== undefined && (peers.length > 1 || come === undefined))
+    // The last voter goes when somebody else is one, or it holds nothing: nobody can be heard by a majority of none.
+    if (gone !== undefined && (peers.length > 1 || (come === undefined && !view.holds)))
       this.#set(
         epoch + 1,
         peers.filter((peer) => peer !== gone),

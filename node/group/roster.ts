@@ -192,6 +192,7 @@ export class Roster {
       {
         active: this.#active,
         leaving: this.#leaving,
+        holds: this.#leases.holding().held.length > 0,
         isLive,
         isGone: (peer) => this.#members.isLeaving(peer) || this.silentFor(peer, now) > limits.groupVoterMs,
       },

@@ -334,6 +334,20 @@ test('voters that all leave first make those voters who stay', () => {
   assert.equal(shares(village), [0, 0, 64])
 })
 
+test('the last voter keeps what somebody works on until it is done, also when it leaves', () => {
+  const village = new Village({ quorum: true })
+  const a = village.add('a')
+  village.pass(10_000)
+  village.busy = (_, slot) => slot === 7
+  a.roster.leave()
+  village.pass(12_000)
+  assert.not(a.effects.some((effect) => effect.type === 'lost' && effect.slot === 7))
+  assert.ok(a.roster.ackTermOf(7, village.now) !== undefined)
+  village.busy = () => false
+  village.pass(3_000)
+  assert.ok(a.roster.hasLeft(village.now))
+})
+
 test('who is made a voter as it leaves stays until it is none any more', () => {
   const village = new Village({ quorum: true })
   const a = village.add('a')
