@@ -73,13 +73,23 @@ export class HandedOut {
     return this.#excuses.of(one.at, next.at) !== undefined
   }
 
-  /** When this consumer had it no more: settled, too late, or ended with its process. */
+  /** When this consumer had it no more: settled, too late, paused for longer than its member's lease, or ended with its process. */
   #overAt({ at, until, settled, shift }: Handed): number {
     const died = this.#evidence.history.peerNotes.find(
       (note) => note.peer === shift.peer && note.at >= at && (note.what === 'killed' || note.what === 'power'),
     )
+    const { leaseMs } = this.#group
+    const asleep = this.#evidence.history.faults.find(
+      ({ event, at: from, endedAt = Number.POSITIVE_INFINITY }) =>
+        event.kind === 'pause' && event.peer === shift.peer && endedAt > at && endedAt - from > leaseMs,
+    )
     const late = until - driftShare * (until - at) - roundMs
-    return Math.min(late, settled?.at ?? Number.POSITIVE_INFINITY, died?.at ?? Number.POSITIVE_INFINITY)
+    return Math.min(
+      late,
+      asleep === undefined ? late : asleep.at + leaseMs,
+      settled?.at ?? Number.POSITIVE_INFINITY,
+      died?.at ?? Number.POSITIVE_INFINITY,
+    )
   }
 
   /** Tokens of one key never go back, and one is never had by two; members of a queue lend each other what they hold. */
