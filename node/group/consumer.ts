@@ -1,4 +1,5 @@
 /** One `consume()`: an iteration over the records that this member's desk hands out, and the records themselves. */
+import assert from 'node:assert/strict'
 import { GrapevineError, isError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Codec } from '../topic/codec.ts'
@@ -215,13 +216,16 @@ export class Settlement implements Settling {
   }
 }
 
+/** One function for all of them, since each settles by its own delivery. */
+const settlesItself = (): Promise<void> => assert.fail('a record that was handed out is acknowledged by its delivery')
+
 export class HandedOut<T> extends DeliveredMessage<T> implements QueueRecord<T> {
   readonly #delivery: Delivery
   readonly #value: T
   readonly #settlement: Settlement
 
   constructor(settler: Settler, { delivery, head, records, at }: Loaded, codec: Codec, value: T) {
-    super({ head, records, offset: delivery.offset - at, codec }, at)
+    super({ head, records, offset: delivery.offset - at, codec, ack: settlesItself }, at)
     this.#delivery = delivery
     this.#value = value
     this.#settlement = new Settlement(settler, delivery)

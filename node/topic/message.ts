@@ -14,8 +14,7 @@ export interface Delivery {
   /** Offset of the batch's first record. */
   offset: number
   codec: Codec
-  /** Where it is acknowledged, unless a kind of message knows better. */
-  ack?(feed: FeedId, index: number): Promise<void>
+  ack(feed: FeedId, index: number): Promise<void>
 }
 
 export class DeliveredMessage<T> implements Message<T> {
@@ -73,7 +72,7 @@ export class DeliveredMessage<T> implements Message<T> {
   }
 
   ack(): Promise<void> {
-    return this.#delivery.ack?.(this.feed, this.index) ?? Promise.resolve()
+    return this.#delivery.ack(this.feed, this.index)
   }
 }
 
