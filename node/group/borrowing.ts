@@ -28,6 +28,8 @@ export interface BorrowingOptions {
   tell(notice: Notice): Promise<unknown>
   /** Whether our own lease is fresh: without one, our lender counts us dead. */
   isEntitled(): boolean
+  /** Whether somebody took, or claims, a slot that was had under this term, and need not know what is acknowledged now. */
+  isOutranked(slot: number, term: number): boolean
   /** What its sender asked for. */
   sort: ReaderOptions['sort']
   bury(dead: Loaded, reason: DeadReason, attempts: number): Promise<void>
@@ -86,7 +88,9 @@ export class Borrowing implements Settler {
     this.#refuseLost(delivery, isSettled)
     this.#has.delete(delivery)
     this.#options.onSettled()
-    if (!(await this.#options.work.acknowledged(delivery).known)) throw this.#lost(delivery, 'unheard')
+    const { work, isOutranked } = this.#options
+    const isKnown = await work.acknowledged(delivery).known
+    if (!isKnown || isOutranked(delivery.slot, delivery.term)) throw this.#lost(delivery, 'unheard')
   }
 
   nack(delivery: Delivery, isSettled: boolean, delayMs: number): void {

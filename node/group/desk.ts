@@ -63,6 +63,8 @@ export interface DeskOptions {
   termOf(slot: number, now?: number): number | undefined
   ackTermOf(slot: number, now?: number): number | undefined
   holderOf(slot: number): PeerId | undefined
+  /** Whether somebody took, or claims, a slot that was had under this term, and need not know what is acknowledged now. */
+  isOutranked(slot: number, term: number): boolean
   bury(dead: Loaded, reason: DeadReason, attempts: number): Promise<void>
   /** The backlog has room again. */
   onRoom(): void
@@ -328,14 +330,14 @@ export class Desk implements Settler {
   }
 
   #finish(delivery: Delivery): Promise<void> {
-    const { backlog, work } = this.#options
+    const { backlog, work, quorum, isOutranked } = this.#options
     backlog.done(delivery.feed, delivery.index)
     this.#release(delivery)
     const turn = work.acknowledged(backlog.isOfBefore(delivery) ? { ...delivery, from: delivery.index } : delivery)
     this.#onChange()
-    if (!this.#options.quorum) return turn.told
+    if (!quorum) return turn.told
     return turn.known.then((isKnown) => {
-      if (!isKnown) throw this.#lost(delivery, 'unheard')
+      if (!isKnown || isOutranked(delivery.slot, delivery.term)) throw this.#lost(delivery, 'unheard')
     })
   }
 

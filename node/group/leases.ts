@@ -8,7 +8,10 @@
  * 4. Whoever is not entitled (its own lease ran out) holds nothing, and has to claim again.
  * 5. With a quorum a claim is granted only when a majority of the voters tells of it (`known`), and of two claims under one term each tells only of the one
  *    that it heard first: so no term is had by two, also where these cannot hear each other. Whoever held the slot was heard by a majority
- *    too, so one of them knows both. Where no claim gets its majority, it is made again under the next term after a lease.
+ *    too, so one of them knows both. A vote counts when what its voter had heard is known to the claimant as well: what was acknowledged by
+ *    then is known to whoever takes the slot over, and who acknowledges later hears of the claim along with being heard, and that it has lost
+ *    the slot. Nobody claims what somebody holds whom others hear. Where no claim gets its majority, it is made again under the next term
+ *    after a lease.
  * 6. The heir of a holder that is suspected says so in its beats while the lease still runs, which changes nothing for the holder. When the holder is not live
  *    any more that counts as a claim made then: so the slot is free for the lease alone, and not for a claim besides. With a quorum there are no heirs.
  * 7. A holder that is not wanted any more delivers nothing new, and leaves the slot out of its beat when nothing of it is on its way. Where somebody
@@ -37,6 +40,9 @@ export type LeaseEffect =
   | { type: 'granted'; slot: number; term: number }
   | { type: 'lost'; slot: number; term: number; to: PeerId | undefined }
 
+/** By member, the number of the last beat of it that somebody had heard. */
+export type HeardBeats = Readonly<Record<string, number>>
+
 /** What `tick` goes by. */
 export interface LeaseView {
   now: number
@@ -56,7 +62,7 @@ export interface LeaseView {
   /** Whether our last beat went out. */
   told: boolean
   /** Whether enough others tell of a claim of ours for it to be granted; without a quorum nobody has to. */
-  isMajority(votes: ReadonlySet<PeerId>): boolean
+  isMajority(votes: ReadonlyMap<PeerId, HeardBeats>): boolean
 }
 
 /** What we claim, or will if its holder stays silent. */
@@ -66,8 +72,8 @@ interface Claim {
   beats: number
   /** When it was made. */
   since: number
-  /** Who tells of it. */
-  votes: Set<PeerId>
+  /** Who tells of it, and what each had heard as it did so first. */
+  votes: Map<PeerId, HeardBeats>
 }
 
 /** `term` is the highest known. `since` is also when it began to be handed over; of one that could not be, when that is tried again. */
@@ -101,7 +107,7 @@ export class Leases {
       stage: 'held',
       beats: 0,
       since: 0,
-      votes: new Set(),
+      votes: new Map(),
       hearsay: false,
       released: undefined,
       heir: undefined,
@@ -128,6 +134,11 @@ export class Leases {
   /** Who holds it, or claims it and is not outranked. */
   claimantOf(slot: number): PeerId | undefined {
     return this.#slots[slot]?.holder
+  }
+
+  /** The highest term that is known of it, whoever has it under that. */
+  highestTermOf(slot: number): number {
+    return this.#slots[slot]?.term ?? 0
   }
 
   terms(): number[] {
@@ -199,12 +210,12 @@ export class Leases {
   }
 
   /** What somebody else, `by`, knows of us and others. Where that is out of date, the holder's next beat says so. */
-  onKnown(by: PeerId, known: readonly KnownSlot[]): LeaseEffect[] {
+  onKnown(by: PeerId, known: readonly KnownSlot[], heard: HeardBeats = {}): LeaseEffect[] {
     return known.flatMap(([number, term, peer, held]) => {
       const slot = this.#slots[number]
       if (slot === undefined || term > slot.term + limits.groupTermLead) return []
       if (peer === this.#me) {
-        if (slot.holder === this.#me && slot.term === term) slot.votes.add(by)
+        if (slot.holder === this.#me && slot.term === term && !slot.votes.has(by)) slot.votes.set(by, heard)
         return []
       }
       // What the holder itself said is no less than that.
@@ -292,7 +303,7 @@ export class Leases {
 }
 
 function claimOf({ term }: Slot, { now }: LeaseView): Claim {
-  return { term: term + 1, beats: 0, since: now, votes: new Set() }
+  return { term: term + 1, beats: 0, since: now, votes: new Map() }
 }
 
 interface Told {

@@ -333,6 +333,7 @@ export class Member {
       await bury(dead, { topics, to: deadLetter, group, topic, reason, attempts, now: clock.now() })
       this.events.emit({ type: 'dead-letter', id: `${feed}/${index}`, reason, time: clock.now() })
     }
+    const isOutranked = (slot: number, term: number) => roster.isOutranked(slot, term)
     this.#work = work
     this.#openedAt = clock.now()
     this.#desk = new Desk({
@@ -349,6 +350,7 @@ export class Member {
       termOf: (slot, now = clock.now()) => roster.termOf(slot, now),
       ackTermOf: (slot, now = clock.now()) => roster.ackTermOf(slot, now),
       holderOf: (slot) => roster.holderOf(slot),
+      isOutranked,
       bury: buryIt,
       onRoom: () => this.#reader?.onRoom(),
       onIdle: () => this.#onIdle(),
@@ -356,7 +358,17 @@ export class Member {
     })
     const isEntitled = () => roster.isEntitled(clock.now())
     const { sort } = this.options
-    this.#exchange.begin({ desk: this.#desk, visibilityMs, group, log, work, sort, isEntitled, bury: buryIt })
+    this.#exchange.begin({
+      desk: this.#desk,
+      visibilityMs,
+      group,
+      log,
+      work,
+      sort,
+      isEntitled,
+      isOutranked,
+      bury: buryIt,
+    })
     this.#reader = new Reader({
       log,
       slots: new Slots(type),

@@ -8,7 +8,7 @@ import type { PeerId } from '../types.ts'
 export interface Sign {
   /** When this run of the member began, by its clock: a later run ends what the one before held. */
   run: number
-  /** Number of the beat in its run, from 1. */
+  /** Number of the beat: each is higher than the one before, also where that was of an earlier run. */
   n: number
   /** Its last beat: it holds nothing any more. */
   leaving: boolean
@@ -29,6 +29,8 @@ export class Members {
   readonly #silenceMs: number
   readonly #beatMs: number
   readonly #heard = new Map<PeerId, Heard>()
+  /** Beats that we have not heard, and others have: the newest of each member, and when we learned of it. */
+  readonly #heardOf = new Map<PeerId, { n: number; at: number }>()
 
   constructor(silenceMs: number, beatMs: number) {
     this.#silenceMs = silenceMs
@@ -45,6 +47,19 @@ export class Members {
     const isSure = known?.run === run && (known.isSure || now - known.at > this.#beatMs / 2)
     this.#heard.set(peer, { run, n, leaving, listening, at: now, isSure })
     return 'taken'
+  }
+
+  /** Somebody has heard its beat `n`. */
+  onHeardOf(peer: PeerId, n: number, now: number): void {
+    const known = this.#heardOf.get(peer)?.n ?? 0
+    if (n <= Math.max(known, this.lastBeatOf(peer))) return
+    if (this.#heardOf.size >= limits.groupMembersMax && !this.#heardOf.has(peer)) return
+    this.#heardOf.set(peer, { n, at: now })
+  }
+
+  /** Whether others hear it, at least, and what it holds is to be respected. */
+  isLiveToOthers(peer: PeerId, now: number): boolean {
+    return now - (this.#heardOf.get(peer)?.at ?? Number.NEGATIVE_INFINITY) <= this.#silenceMs
   }
 
   /** Whether what it holds is to be respected. */
@@ -86,9 +101,14 @@ export class Members {
     return this.#heard.has(peer) && !this.isLive(peer, now) && !this.isLeaving(peer)
   }
 
-  /** Numbers of the last beats of live members. */
-  lastBeats(now: number): [PeerId, number][] {
-    return [...this.#heard].filter(([peer]) => this.isLive(peer, now)).map(([peer, { n }]) => [peer, n])
+  /** Numbers of the last beats of those who were heard within so long. */
+  lastBeats(now: number, withinMs = this.#silenceMs): [PeerId, number][] {
+    return [...this.#heard].filter(([, { at }]) => now - at <= withinMs).map(([peer, { n }]) => [peer, n])
+  }
+
+  /** The number of the last beat that was heard of it; 0 where there was none. */
+  lastBeatOf(peer: PeerId): number {
+    return this.#heard.get(peer)?.n ?? 0
   }
 
   silentFor(peer: PeerId, now: number): number {

@@ -99,10 +99,10 @@ export class Quorum {
     return !peers.includes(this.#me) && peers.every((peer) => !isLive(peer) || (this.#heard.get(peer) ?? 0) >= n)
   }
 
-  /** Whether these and we are a majority of the voters. */
-  isMajority(others: ReadonlySet<PeerId>): boolean {
+  /** Whether the voters of whom that is true and we are a majority of them. */
+  isMajority(isFor: (peer: PeerId) => boolean): boolean {
     const { peers } = this.#voters
-    return 2 * peers.filter((peer) => peer === this.#me || others.has(peer)).length > peers.length
+    return 2 * peers.filter((peer) => peer === this.#me || isFor(peer)).length > peers.length
   }
 
   /** The number of the newest beat of ours that a majority of the voters has heard. */

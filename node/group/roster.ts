@@ -12,7 +12,7 @@
  */
 import { limits } from '../limits.ts'
 import type { GroupSettings, PeerId } from '../types.ts'
-import { type Holding, type KnownSlot, type LeaseEffect, Leases } from './leases.ts'
+import { type HeardBeats, type Holding, type KnownSlot, type LeaseEffect, Leases } from './leases.ts'
 import { Members, type Sign } from './members.ts'
 import { Quorum, type Voters } from './quorum.ts'
 import { assign, slotCount } from './slots.ts'
@@ -66,6 +66,9 @@ export class Roster {
   constructor(options: RosterOptions) {
     const { me, settings } = options
     this.#options = options
+    // A later run's beats have higher numbers.
+    this.#n = options.run
+    this.#writtenN = options.run
     this.#beatMs = beatMsOf(settings)
     this.#members = new Members(settings.leaseMs, this.#beatMs)
     this.#leases = new Leases(me, slotCount(settings.type), this.#beatMs, settings.quorum)
@@ -91,6 +94,11 @@ export class Roster {
   isEntitled(now: number): boolean {
     const from = this.#quorum === undefined ? this.#writtenAt : (this.#quorum.heardAt() ?? Number.NEGATIVE_INFINITY)
     return now - from <= this.#options.settings.leaseMs
+  }
+
+  /** Whether another claims a slot under a higher term than this; false without a quorum, since no claim is known to all then. */
+  isOutranked(slot: number, term: number): boolean {
+    return this.#quorum !== undefined && this.#leases.highestTermOf(slot) > term
   }
 
   holderOf(slot: number): PeerId | undefined {
@@ -160,9 +168,9 @@ export class Roster {
     if (peer === this.#options.me || expired) return this.onTerms(termsIn(beat))
     if (this.#members.onBeat(peer, beat, now) !== 'taken') return []
     if (this.#members.areSure(now)) this.#listenUntil = Math.min(this.#listenUntil, now + this.#beatMs)
-    this.#quorum?.onHeard(peer, beat.heard?.[this.#options.me] ?? 0)
+    if (this.#quorum !== undefined) this.#onHeard(this.#quorum, peer, beat.heard ?? {}, now)
     const effects = this.#leases.onBeat(peer, beat)
-    return beat.known === undefined ? effects : [...effects, ...this.#leases.onKnown(peer, beat.known)]
+    return beat.known === undefined ? effects : [...effects, ...this.#leases.onKnown(peer, beat.known, beat.heard)]
   }
 
   onTerms(terms: readonly number[]): RosterEffect[] {
@@ -200,12 +208,15 @@ export class Roster {
     )
     const mayClaim = now >= this.#listenUntil && (!settings.quorum || entitled)
     this.#n++
-    const isMajority = (votes: ReadonlySet<PeerId>) => this.#quorum?.isMajority(votes) !== false
+    const isMajority = (votes: ReadonlyMap<PeerId, HeardBeats>) =>
+      this.#quorum?.isMajority((peer) => this.#isKnown(votes.get(peer))) !== false
     const leaving = this.#leaving
     if (leaving) this.#leftIn = Math.min(this.#leftIn, this.#n)
     const mayTake = now >= this.#metUntil
     const isSuspect = (peer: PeerId) => !this.#members.isPrompt(peer, now)
-    const who = { wanted, heirs: this.#heirs, isLive, isSuspect }
+    // Whoever is not heard by us alone would lose what it holds to a claim of ours that cannot be granted.
+    const isHeld = (peer: PeerId) => isLive(peer) || this.#members.isLiveToOthers(peer, now)
+    const who = { wanted, heirs: this.#heirs, isLive: isHeld, isSuspect }
     const view = { ...who, now, isBusy, entitled, mayClaim, mayTake, leaving, told, isMajority }
     effects.push(...this.#leases.tick(view))
     if (effects.some(({ type }) => type === 'granted')) this.#meetBy = now
@@ -216,7 +227,9 @@ export class Roster {
     if (this.#quorum !== undefined) {
       beat.voters = this.#quorum.voters
       beat.known = this.#leases.known().filter(([, , holder]) => holder !== me)
-      beat.heard = Object.fromEntries(this.#members.lastBeats(now).filter(([peer]) => peer !== me))
+      // Of those that are dead as well: what they acknowledged last has to be known to who takes their slots over.
+      const lasts = this.#members.lastBeats(now, limits.groupVoterMs)
+      beat.heard = Object.fromEntries(lasts.filter(([peer]) => peer !== me))
     }
     return { beat, effects }
   }
@@ -235,6 +248,20 @@ export class Roster {
     this.#writtenN = n
     this.#writtenAt = made
     this.#quorum?.onSent(n, made)
+  }
+
+  /** What `peer` had heard. */
+  #onHeard(quorum: Quorum, peer: PeerId, heard: HeardBeats, now: number): void {
+    const { me } = this.#options
+    quorum.onHeard(peer, heard[me] ?? 0)
+    for (const [other, n] of Object.entries(heard)) if (other !== me) this.#members.onHeardOf(other as PeerId, n, now)
+  }
+
+  /** Whether we have heard all that somebody had heard. */
+  #isKnown(heard: HeardBeats | undefined): boolean {
+    if (heard === undefined) return false
+    const { me } = this.#options
+    return Object.entries(heard).every(([peer, n]) => peer === me || this.#members.lastBeatOf(peer as PeerId) >= n)
   }
 
   #listen(now: number): void {

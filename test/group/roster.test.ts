@@ -294,6 +294,40 @@ test('with a quorum, two that hear each other only by way of a third never have 
   oneEach(village)
 })
 
+test('with a quorum, whoever does not hear a holder leaves it what it has, as long as others hear it', () => {
+  const village = new Village({ quorum: true })
+  const [a, b] = ['a', 'b', 'c'].map((id) => village.add(id)) as [Villager, Villager, Villager]
+  const look = oneTerm(village)
+  village.pass(15_000, look)
+  const own = slots.filter((slot) => village.deliverers(slot)[0] === a)
+  village.lag = (from, to) => (from === a.id && to === b.id ? 1e9 : 0)
+  village.pass(40_000, () => {
+    look()
+    for (const slot of own) assert.equal(village.deliverers(slot), [a])
+  })
+  village.lag = () => 0
+  village.pass(20_000, look)
+  oneEach(village)
+})
+
+test('with a quorum, what a voter had heard must be known to who is granted a claim by its vote', () => {
+  const village = new Village({ quorum: true })
+  const [a, b] = ['a', 'b', 'c'].map((id) => village.add(id)) as [Villager, Villager, Villager]
+  village.pass(15_000)
+  const own = slots.filter((slot) => village.deliverers(slot)[0] === a)
+  // What it acknowledged in its last seconds comes late to one of the two that are left.
+  const diesAt = village.now + 3_000
+  village.lag = (from, to) => (from === a.id && to === b.id ? 25_000 : 0)
+  village.pass(3_000)
+  village.remove(a)
+  const lacksUntil = diesAt + 24_000
+  village.pass(24_000, () => {
+    for (const slot of own) assert.not(village.now < lacksUntil && village.deliverers(slot).includes(b))
+  })
+  village.pass(20_000)
+  oneEach(village)
+})
+
 test('newcomers cannot make a minority a majority', () => {
   const village = new Village({ quorum: true })
   for (const id of ['a', 'b', 'c', 'd', 'e']) village.add(id)
