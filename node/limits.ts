@@ -27,6 +27,8 @@ export const limits = {
    * (measured with the work of groups: 4 KiB instead of 1 took a tenth off what a record costs).
    */
   inlineBodyBytesMax: 4 * KiB,
+  /** Nothing is left to its author to send while anybody came, went or subscribed so short a time ago: not all may know of it yet. */
+  gossipCalmMs: 5 * second,
   /** Records of batches opened last that stay open, of all peers of a process. */
   openedBytesMax: 8 * MiB,
   /** Bodies below this are not worth compressing. */

@@ -130,7 +130,8 @@ class RunningPeer implements Peer {
     const sync = new Sync({ host, clock, random, hybrid, events: this.#syncEvents() })
     this.#undo.push(() => sync.close())
     const onMisbehaved = (peer: PeerId, reason: string) => friends.misbehaved(peer, reason)
-    const gossip = new Gossip({ host, clock, sync, mesh: options.mesh, onMisbehaved })
+    const carriersOf = (topic: TopicName) => presence.carriersOf(topic)
+    const gossip = new Gossip({ host, clock, sync, mesh: options.mesh, carriersOf, onMisbehaved })
     this.#undo.push(() => gossip.close())
 
     const carrier = new Carrier({

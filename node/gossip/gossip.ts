@@ -4,6 +4,8 @@
  * A head goes out when its batch is on our disk. A head that comes in is judged; its message is accepted, which makes gossipsub pass it
  * on, only once the batch is on our disk as well. So whoever a peer hears a batch from can serve it (design section 2). A body that comes
  * along is checked before anything else: who has the batch already would pass on a spoiled one, and be blamed for it.
+ * Where an author is connected to all who carry the topic it says so, and whoever has it from the author itself passes it on to nobody: in a mesh of few
+ * peers, where everybody is everybody's friend, each would send it to all the others once more.
  * What gossip drops, anti-entropy brings: nothing here retries.
  */
 import { createHash } from 'node:crypto'
@@ -26,16 +28,22 @@ export interface GossipOptions {
   sync: Sync
   /** The mesh secret. */
   mesh: string
+  /** Others that carry it, as far as is known. */
+  carriersOf(topic: TopicName): readonly PeerId[]
   onMisbehaved(peer: PeerId, reason: string): void
 }
 
 /** The library's class has it, its interface does not show it (17.1). */
-type Reporting = GossipSub & {
+type Internals = GossipSub & {
+  /** By topic, who has subscribed to it. */
+  topics: Map<string, Set<string>>
   reportMessageValidationResult(msgId: string, source: string, result: TopicValidatorResult): void
 }
 
 /** A message held back until its batch is stored. */
 interface Pending {
+  /** What its message comes to then. */
+  result: TopicValidatorResult
   head: SignedHead
   msgId: string
   source: string
@@ -49,12 +57,26 @@ export class Gossip {
   /** By topic and feed, oldest first. */
   readonly #pending = new Map<string, Pending[]>()
   #pendingCount = 0
+  #calmAt = Number.NEGATIVE_INFINITY
+  readonly #undo: (() => void)[]
   readonly #timer: Timer
   readonly #onMessage = (event: CustomEvent<GossipsubMessage>) => this.#receive(event.detail)
 
   constructor(options: GossipOptions) {
     this.#options = options
-    options.host.libp2p.services.pubsub.addEventListener('gossipsub:message', this.#onMessage)
+    const { host, clock } = options
+    const { pubsub } = host.libp2p.services
+    const onStir = () => {
+      this.#calmAt = clock.now() + limits.gossipCalmMs
+    }
+    pubsub.addEventListener('gossipsub:message', this.#onMessage)
+    pubsub.addEventListener('subscription-change', onStir)
+    this.#undo = [
+      () => pubsub.removeEventListener('gossipsub:message', this.#onMessage),
+      () => pubsub.removeEventListener('subscription-change', onStir),
+      host.onConnect(onStir),
+      host.onDisconnect(onStir),
+    ]
     this.#timer = options.clock.every(limits.pendingHeadMs / 5, () => this.#expire())
     options.sync.knownHead = (topic, feed, seq) =>
       this.#pending.get(`${topic}/${feed}`)?.find((each) => each.head.head.seq === seq)?.head
@@ -86,6 +108,7 @@ export class Gossip {
     const data = encodeAnnouncement({
       head: head.bytes,
       body: body.length <= limits.inlineBodyBytesMax ? body : undefined,
+      isDirect: this.#reachesAll(head.head.topic, name),
     })
     this.#options.host.libp2p.services.pubsub.publish(name, data).catch(() => {
       // A full buffer or a stopping host: anti-entropy tells them.
@@ -99,7 +122,7 @@ export class Gossip {
     if (waiting === undefined) return
     const still = waiting.filter((each) => {
       if (each.head.head.seq > last) return true
-      this.#report(each.msgId, each.source, TopicValidatorResult.Accept)
+      this.#report(each.msgId, each.source, each.result)
       return false
     })
     this.#keep(key, waiting, still)
@@ -107,7 +130,18 @@ export class Gossip {
 
   close(): void {
     this.#timer.cancel()
-    this.#options.host.libp2p.services.pubsub.removeEventListener('gossipsub:message', this.#onMessage)
+    for (const undo of this.#undo) undo()
+  }
+
+  /** Whether all who carry the topic, as far as is known, get what we publish from ourselves. */
+  #reachesAll(topic: TopicName, name: string): boolean {
+    const subscribers = this.#pubsub.topics.get(name)
+    if (subscribers === undefined || this.#options.clock.now() < this.#calmAt) return false
+    return this.#options.carriersOf(topic).every((peer) => subscribers.has(peer))
+  }
+
+  get #pubsub(): Internals {
+    return this.#options.host.libp2p.services.pubsub as Internals
   }
 
   #receive({ msg, msgId, propagationSource }: GossipsubMessage): void {
@@ -123,7 +157,10 @@ export class Gossip {
       this.#options.onMisbehaved(source, opened)
       return
     }
-    const { head, body } = opened
+    const { head, body, isDirect } = opened
+    const { clock } = this.#options
+    const isForUs = isDirect && source === head.author && clock.now() >= this.#calmAt
+    const result = isForUs ? TopicValidatorResult.Ignore : TopicValidatorResult.Accept
     const range = this.#logs.get(topic)?.feeds.get(head.feed)
     const carried = this.#logs.has(topic)
     const verdict = judgeHead(
@@ -132,15 +169,15 @@ export class Gossip {
     )
     switch (verdict) {
       case 'held':
-        this.#report(msgId, source, TopicValidatorResult.Accept)
+        this.#report(msgId, source, result)
         break
       case 'store':
-        this.#hold(topic, { head, msgId, source, since: this.#options.clock.now() })
+        this.#hold(topic, { head, msgId, source, result, since: clock.now() })
         if (body === undefined) this.#options.sync.onHeard(source, head)
         else this.#options.sync.onInline(source, { head, body })
         break
       case 'fetch':
-        this.#hold(topic, { head, msgId, source, since: this.#options.clock.now() })
+        this.#hold(topic, { head, msgId, source, result, since: clock.now() })
         this.#options.sync.onHeard(source, head)
         break
       case 'later':
@@ -186,8 +223,7 @@ export class Gossip {
   }
 
   #report(msgId: string, source: string, result: TopicValidatorResult): void {
-    const pubsub = this.#options.host.libp2p.services.pubsub as Reporting
-    pubsub.reportMessageValidationResult(msgId, source, result)
+    this.#pubsub.reportMessageValidationResult(msgId, source, result)
   }
 
   #nameOf(topic: TopicName): string {
@@ -199,13 +235,13 @@ export class Gossip {
 }
 
 /** What is in a message, or what is wrong with it. */
-function open(data: Uint8Array): { head: SignedHead; body: Uint8Array | undefined } | string {
+function open(data: Uint8Array): { head: SignedHead; body: Uint8Array | undefined; isDirect: boolean } | string {
   try {
-    const { head: bytes, body } = decodeAnnouncement(data)
+    const { head: bytes, body, isDirect = false } = decodeAnnouncement(data)
     const head = openHead(bytes)
-    if (body === undefined) return { head, body }
+    if (body === undefined) return { head, body, isDirect }
     if (body.length > limits.inlineBodyBytesMax) return 'gossiped a body that is too large for that'
-    return bodyMatches({ head, body }) ? { head, body } : 'gossiped a body that is not the one of its head'
+    return bodyMatches({ head, body }) ? { head, body, isDirect } : 'gossiped a body that is not the one of its head'
   } catch (error) {
     if (error instanceof WireError) return 'gossiped what is no head'
     throw error

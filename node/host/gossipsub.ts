@@ -63,7 +63,8 @@ export function boundedGossipsub(allowedTopics: GossipTopics): (components: Goss
     // In a mesh of few peers a minute without a link is a long time; the library's defaults are for thousands.
     pruneBackoff: 10_000,
     unsubcribeBackoff: 2_000,
-    idontwantMinDataSize: 1024,
+    // Nothing is so large: bodies go along only where they are small, or where nobody passes them on.
+    idontwantMinDataSize: limits.gossipRpcBytesMax,
     idontwantMaxMessages: 512,
     maxInboundStreams: 4,
     maxOutboundStreams: 4,

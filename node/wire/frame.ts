@@ -211,18 +211,22 @@ function entryOf(bytes: Uint8Array): FrontierEntry {
 export interface Announcement {
   head: Uint8Array
   body: Uint8Array | undefined
+  /** Its author has sent it to all who carry the topic, as far as it knows. Default false. */
+  isDirect?: boolean
 }
 
 export function encodeAnnouncement(announcement: Announcement): Uint8Array {
   const out = new MessageWriter().bytes(1, announcement.head)
   if (announcement.body !== undefined) out.bytes(2, announcement.body)
+  if (announcement.isDirect) out.bool(3, true)
   return out.finish()
 }
 
 /** Throws `WireError`; also for whatever is encoded in another way than here, since each variant would be a new gossip message. */
 export function decodeAnnouncement(bytes: Uint8Array): Announcement {
   const m = new MessageReader(bytes)
-  const announcement = { head: m.bytes(1), body: m.has(2) ? m.bytes(2) : undefined }
+  const announcement: Announcement = { head: m.bytes(1), body: m.has(2) ? m.bytes(2) : undefined }
+  if (m.bool(3)) announcement.isDirect = true
   if (!sameBytes(encodeAnnouncement(announcement), bytes)) throw new WireError('an announcement in an odd encoding')
   return announcement
 }

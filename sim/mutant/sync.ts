@@ -53,7 +53,7 @@ export const syncMutants: Mutant[] = [
   {
     name: 'forward-before-holding-the-body',
     file: 'node/gossip/gossip.ts',
-    find: "      case 'fetch':\n        this.#hold(topic, { head, msgId, source, since: this.#options.clock.now() })\n",
+    find: "      case 'fetch':\n        this.#hold(topic, { head, msgId, source, result, since: clock.now() })\n",
     replace: "      case 'fetch':\n        this.#report(msgId, source, TopicValidatorResult.Accept)\n",
     breaks: 'G4',
     why: 'friends are told of what cannot be had here',

@@ -68,6 +68,7 @@ test('an announcement is these bytes, with its body or without', () => {
     [{ head: bytes(1, 2), body: bytes(3) }, '0a020102120103'],
     [{ head: bytes(1, 2), body: undefined }, '0a020102'],
     [{ head: bytes(1), body: bytes() }, '0a01011200'],
+    [{ head: bytes(1), body: undefined, isDirect: true }, '0a01011801'],
   ]
   for (const [announcement, hex] of both) {
     assert.is(hexOf(encodeAnnouncement(announcement)), hex)
@@ -76,7 +77,14 @@ test('an announcement is these bytes, with its body or without', () => {
 })
 
 test('an announcement has one encoding', () => {
-  for (const hex of ['120103 0a020102', '0a020102 1801', '0a820001 02', '0a020102 120103 120103'])
+  for (const hex of [
+    '120103 0a020102',
+    '0a020102 1800',
+    '0a020102 1802',
+    '0a020102 2001',
+    '0a820001 02',
+    '0a020102 120103 120103',
+  ])
     throwsWire(() => decodeAnnouncement(bytesOf(hex, 'hex')), hex)
 })
 
