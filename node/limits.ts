@@ -264,6 +264,8 @@ export const limits = {
   groupHandOverPauseBeats: 10,
   /** Who was silent for so many beats gets no slot that is free: it may be dead. What it holds it keeps for a lease. */
   groupSuspectBeats: 1.5,
+  /** So long what nobody has waits for a member that just came and listens still, rather than to be claimed and handed over to it soon after. */
+  groupNewcomerBeats: 3,
   /** How far `extend` may move the end of a record's lease from now: what SQS has. More: `InvalidOption`. */
   groupExtendMsMax: 12 * 3_600 * second,
   /** Members of one group that are remembered, some 200 B each. More: silent ones are forgotten, then newcomers are ignored. */

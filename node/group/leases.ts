@@ -1,7 +1,8 @@
 /**
  * Who may deliver each slot: leases with terms. Pure; `tick` is called once a beat, `onBeat` with each beat of others.
  *
- * 1. A slot is claimed only when its holder left it out of a beat, or is not live any more.
+ * 1. A slot is claimed only when its holder left it out of a beat, or is not live any more. What nobody has is left for some beats to those who
+ *    came just now and may not claim yet: handing it over to them soon after would take longer.
  * 2. A claim names a higher term than any known, and is granted when it was in two beats and one and a half beats old, and nothing outranked it. A higher
  *    term outranks a lower one; of one term, who holds outranks who claims, and otherwise the lower id the higher.
  * 3. Whoever sees itself outranked has lost the slot in that moment.
@@ -47,6 +48,8 @@ export type HeardBeats = Readonly<Record<string, number>>
 export interface LeaseView {
   now: number
   wanted: readonly PeerId[]
+  /** The same as soon as those who came just now may claim. */
+  expected: readonly PeerId[]
   /** Who is to have what suspected members hold; of none where nobody is suspected. */
   heirs: readonly PeerId[]
   isSuspect(peer: PeerId): boolean
@@ -260,7 +263,9 @@ export class Leases {
 
   #claim(number: number, slot: Slot, view: LeaseView): LeaseEffect[] {
     if (!view.mayClaim || !view.mayTake || view.wanted[number] !== this.#me) return []
-    if (slot.holder !== undefined && view.isLive(slot.holder)) return []
+    const isKnown = slot.holder !== undefined
+    if (!isKnown && view.expected[number] !== this.#me) return []
+    if (isKnown && view.isLive(slot.holder as PeerId)) return []
     Object.assign(slot, { ...claimOf(slot, view), holder: this.#me, stage: 'claimed', hearsay: false, heir: undefined })
     return []
   }

@@ -23,6 +23,8 @@ interface Heard extends Sign {
   at: number
   /** Heard again since we listen. What comes all at once is read from the log, and may be what a dead one left behind. */
   isSure: boolean
+  /** Since when it says that it must not claim anything yet. */
+  listeningSince: number | undefined
 }
 
 export class Members {
@@ -45,7 +47,9 @@ export class Members {
     if (known === undefined && this.#heard.size >= limits.groupMembersMax && !this.#forgetSilent(now)) return 'full'
     const { run, n, leaving, listening } = sign
     const isSure = known?.run === run && (known.isSure || now - known.at > this.#beatMs / 2)
-    this.#heard.set(peer, { run, n, leaving, listening, at: now, isSure })
+    const before = known?.run === run ? known.listeningSince : undefined
+    const listeningSince = listening === true ? (before ?? now) : undefined
+    this.#heard.set(peer, { run, n, leaving, listening, at: now, isSure, listeningSince })
     return 'taken'
   }
 
@@ -94,6 +98,12 @@ export class Members {
 
   isListening(peer: PeerId): boolean {
     return this.#heard.get(peer)?.listening === true
+  }
+
+  /** Whether it came just now, and may claim in a moment what is free. */
+  isNewcomer(peer: PeerId, now: number): boolean {
+    const since = this.#heard.get(peer)?.listeningSince
+    return since !== undefined && now - since <= limits.groupNewcomerBeats * this.#beatMs
   }
 
   /** Whether it was heard of, and then fell silent without a word. */

@@ -47,6 +47,8 @@ export class Roster {
   /** Those of them who may claim slots, where all of these were heard just now. */
   #able: readonly PeerId[] = []
   #wanted: readonly PeerId[] = []
+  /** Who is wanted as soon as those who came just now may claim. */
+  #expected: readonly PeerId[] = []
   /** Who is to have what suspected ones hold. */
   #heirs: readonly PeerId[] = []
   /** Not taking part before the first `enter`. */
@@ -194,7 +196,7 @@ export class Roster {
     const told = this.#writtenN === this.#n
     const entitled = this.isEntitled(now)
     const effects = this.#count(now)
-    const wanted = this.#wanted
+    const [wanted, expected] = [this.#wanted, this.#expected]
     const isLive = (peer: PeerId) => this.#members.isLive(peer, now)
     this.#quorum?.tick(
       {
@@ -216,7 +218,7 @@ export class Roster {
     const isSuspect = (peer: PeerId) => !this.#members.isPrompt(peer, now)
     // Whoever is not heard by us alone would lose what it holds to a claim of ours that cannot be granted.
     const isHeld = (peer: PeerId) => isLive(peer) || this.#members.isLiveToOthers(peer, now)
-    const who = { wanted, heirs: this.#heirs, isLive: isHeld, isSuspect }
+    const who = { wanted, expected, heirs: this.#heirs, isLive: isHeld, isSuspect }
     const view = { ...who, now, isBusy, entitled, mayClaim, mayTake, leaving, told, isMajority }
     effects.push(...this.#leases.tick(view))
     if (effects.some(({ type }) => type === 'granted')) this.#meetBy = now
@@ -300,6 +302,8 @@ export class Roster {
     if (count === 1 || suspected || !areSame(able, this.#able))
       this.#wanted = assign(able, count, { prompt, holderOf: (slot) => this.#leases.holderOf(slot) })
     this.#able = suspected ? [] : able
+    const coming = active.filter((peer) => able.includes(peer) || this.#members.isNewcomer(peer, now))
+    this.#expected = count === 1 || coming.length === able.length ? this.#wanted : assign(coming, count)
     this.#heirs = suspected && !settings.quorum ? assign(prompt, count) : []
     if (areSame(active, before)) return []
     this.#active = active

@@ -182,6 +182,29 @@ test('what a dead member held has another after a lease and a claim, also where 
   }
 })
 
+test('members that begin together share what is free, and hand nothing over, though one of them may claim before the others', () => {
+  const village = new Village({})
+  village.strangers = (id) => (id === 'b' ? [] : ['x' as PeerId])
+  const all = ['a', 'c', 'd'].map((id) => village.add(id))
+  village.pass(300)
+  // It has heard all of them, and they wait for a beat more.
+  all.push(village.add('b'))
+  village.pass(1_500)
+  village.strangers = () => []
+  village.pass(10_000)
+  oneEach(village)
+  for (const { effects } of all) assert.not(effects.some(({ type }) => type === 'lost'))
+})
+
+test('what is free does not wait for long for somebody who came and claims nothing', () => {
+  const village = new Village({})
+  village.add('a')
+  village.add('b')
+  village.strangers = (id) => (id === 'b' ? ['x' as PeerId] : [])
+  village.pass(5_000)
+  for (const slot of slots) assert.is(village.deliverers(slot)[0]?.id, 'a')
+})
+
 test('whoever comes takes nothing beside strangers, and for a beat after, but for no longer than a lease', () => {
   const village = new Village({})
   village.strangers = () => ['b' as PeerId]
