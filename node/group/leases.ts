@@ -4,7 +4,9 @@
  * 1. A slot is claimed only when its holder left it out of a beat, or is not live any more. What nobody has is left for some beats to those who
  *    came just now and may not claim yet: handing it over to them soon after would take longer.
  * 2. A claim names a higher term than any known, and is granted when it was in two beats and one and a half beats old, and nothing outranked it. A higher
- *    term outranks a lower one; of one term, who holds outranks who claims, and otherwise the lower id the higher.
+ *    term outranks a lower one; of one term, who holds outranks who claims, and otherwise whoever is closer to the slot: so of those that begin at the
+ *    same moment each is granted its share of what all of them claim. What nobody had is claimed no longer when it turns out that somebody else is
+ *    to have it.
  * 3. Whoever sees itself outranked has lost the slot in that moment.
  * 4. Whoever is not entitled (its own lease ran out) holds nothing, and has to claim again.
  * 5. With a quorum a claim is granted only when a majority of the voters tells of it (`known`), and of two claims under one term each tells only of the one
@@ -23,6 +25,7 @@
  */
 import { limits } from '../limits.ts'
 import type { PeerId } from '../types.ts'
+import { isCloser } from './slots.ts'
 
 export type SlotTerm = [slot: number, term: number]
 
@@ -75,6 +78,8 @@ interface Claim {
   beats: number
   /** When it was made. */
   since: number
+  /** Nobody had it, as far as we knew. */
+  wasFree: boolean
   /** Who tells of it, and what each had heard as it did so first. */
   votes: Map<PeerId, HeardBeats>
 }
@@ -110,6 +115,7 @@ export class Leases {
       stage: 'held',
       beats: 0,
       since: 0,
+      wasFree: false,
       votes: new Map(),
       hearsay: false,
       released: undefined,
@@ -183,7 +189,7 @@ export class Leases {
     const effects: LeaseEffect[] = []
     for (const [number, term] of heirs) {
       const slot = this.#slots[number]
-      if (slot?.heir?.term === term && peer < this.#me) slot.heir = undefined
+      if (slot?.heir?.term === term && isCloser(peer, this.#me, number)) slot.heir = undefined
     }
     const named = new Set<number>()
     for (const [list, stage] of [
@@ -241,7 +247,7 @@ export class Leases {
     const wanted = view.wanted[number] === this.#me
     if (slot.stage === 'claimed') {
       if (view.told) slot.beats++
-      if (view.leaving || !view.mayClaim) slot.holder = undefined
+      if (view.leaving || !view.mayClaim || (slot.wasFree && !wanted)) slot.holder = undefined
       const isHeard = view.isMajority(slot.votes)
       const isDue = isHeard && view.mayTake && slot.beats >= 2 && view.now - slot.since >= this.#claimMs
       const isStuck = !isHeard && view.now - slot.since >= limits.groupClaimAgainBeats * this.#beatMs
@@ -287,7 +293,7 @@ export class Leases {
   #hear(number: number, told: Told, hearsay = false): LeaseEffect[] {
     const slot = this.#slots[number] as Slot
     const { term, peer, stage } = told
-    if (!outranks(slot, told) || (stage === 'claimed' && this.#hasVoted(slot, told))) return []
+    if (!outranks(number, slot, told) || (stage === 'claimed' && this.#hasVoted(slot, told))) return []
     const effects = slot.holder === this.#me ? this.#lose(number, peer) : []
     Object.assign(slot, { term, holder: peer, stage, beats: 0, hearsay })
     return effects
@@ -307,8 +313,8 @@ export class Leases {
   }
 }
 
-function claimOf({ term }: Slot, { now }: LeaseView): Claim {
-  return { term: term + 1, beats: 0, since: now, votes: new Map() }
+function claimOf({ term, holder }: Slot, { now }: LeaseView): Claim {
+  return { term: term + 1, beats: 0, since: now, wasFree: holder === undefined, votes: new Map() }
 }
 
 interface Told {
@@ -317,9 +323,9 @@ interface Told {
   stage: 'held' | 'claimed'
 }
 
-function outranks(slot: Slot, told: Told): boolean {
+function outranks(number: number, slot: Slot, told: Told): boolean {
   if (told.term !== slot.term) return told.term > slot.term
   if (slot.holder === undefined || slot.holder === told.peer) return true
   const claimed = slot.stage === 'claimed'
-  return claimed === (told.stage === 'claimed') ? told.peer < slot.holder : claimed
+  return claimed === (told.stage === 'claimed') ? isCloser(told.peer, slot.holder, number) : claimed
 }

@@ -77,6 +77,17 @@ export function assign(members: readonly PeerId[], count: number, { prompt = mem
   return wanted.map((peer, slot) => (prompt.includes(peer) || holderOf?.(slot) === peer ? peer : (heirs[slot] ?? peer)))
 }
 
+/** Whether one peer ranks before another for a slot, whoever else there is. */
+export function isCloser(peer: PeerId, than: PeerId, slot: number): boolean {
+  const [rank, other] = [rankOf(hashText(peer), slot), rankOf(hashText(than), slot)]
+  return rank === other ? peer < than : rank > other
+}
+
+/** `hash`: of a member. */
+function rankOf(hash: number, slot: number): number {
+  return mix(hash ^ mix(slot + 1))
+}
+
 function spread(members: readonly PeerId[], count: number): PeerId[] {
   if (members.length === 0) return []
   const hashes = members.map((member) => ({ member, hash: hashText(member) }))
@@ -90,7 +101,7 @@ function spread(members: readonly PeerId[], count: number): PeerId[] {
     for (const { member, hash } of hashes) {
       const load = loads.get(member) ?? 0
       if (load > least || (load === least && spare === 0)) continue
-      const rank = mix(hash ^ mix(slot + 1))
+      const rank = rankOf(hash, slot)
       if (best === undefined || rank > best.rank || (rank === best.rank && member < best.member))
         best = { member, rank }
     }

@@ -196,6 +196,17 @@ test('members that begin together share what is free, and hand nothing over, tho
   for (const { effects } of all) assert.not(effects.some(({ type }) => type === 'lost'))
 })
 
+test('members that begin in the same moment, and know nothing of each other, share what all of them claim', () => {
+  const village = new Village({}, () => 50)
+  const all = ['a', 'b', 'c', 'd'].map((id) => village.add(id))
+  village.pass(2_000)
+  const granted = village.villagers.map(({ effects }) => effects.filter(({ type }) => type === 'granted').length)
+  for (const count of granted) assert.ok(count > 8, String(granted))
+  village.pass(2_600)
+  oneEach(village)
+  for (const { effects } of all) assert.not(effects.some(({ type }) => type === 'lost'))
+})
+
 test('what is free does not wait for long for somebody who came and claims nothing', () => {
   const village = new Village({})
   village.add('a')
