@@ -29,8 +29,8 @@ export const groupMutants: Mutant[] = [
   {
     name: 'respect-no-holder',
     file: 'node/group/leases.ts',
-    find: '    if (slot.holder !== undefined && view.isLive(slot.holder)) return []\n',
-    replace: '',
+    find: 'if (isKnown && view.isLive(slot.holder as PeerId)) return []',
+    replace: 'if (isKnown && view.leaving) return []',
     breaks: 'G7',
     why: 'whoever is wanted takes a slot from who works on it',
   },
