@@ -323,6 +323,9 @@ export const limits = {
   /** And where none is, but the last one told of so many records; otherwise it goes at once. */
   groupCollectSoonMs: 1,
   groupBusyRecords: 32,
+  /** A consumer that was done with all it may have within that time has so many times as many told ahead, and at most `groupConcurrencyMax`. */
+  groupAheadMs: 250,
+  groupAheadSets: 3,
   /** Feeds in one notice that sums up. More goes into the next. */
   groupSumFeeds: 1_000,
   /** How long what is acknowledged or handed out waits for another peer to have that on disk, where one is linked. */

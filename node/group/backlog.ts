@@ -8,7 +8,7 @@
  *    promised, every record is a lane of its own.
  * 2. A record is here once. Its place in the log is kept, not its bytes.
  * 3. One that shall not be handed out yet waits for its time, and keeps what follows it in its lane waiting.
- * 4. What is done with a record that is out counts only under the delivery it belongs to: `attempt`, `term` and `round` are its proof.
+ * 4. What is done with a record that is out counts only under the delivery it was taken with. One that goes back before anybody had it was not tried.
  * 5. When the group is moved, what is out stays out, and keeps its lane; all else is forgotten and read again. What comes back then takes its place
  *    among what was read, or goes, where the group does not want it any more.
  */
@@ -55,6 +55,8 @@ interface Waiting {
   state: 'waiting' | 'taken' | 'out'
   /** Under which it is taken or out. */
   delivery: Delivery | undefined
+  /** The attempt under which it was taken and went back before anybody had it: it is that attempt still. */
+  unused: number | undefined
   /** Where it waits. What its consumer did not want goes behind what nobody has had yet. */
   place: Place
   /** It is out, and not to come again: the group was moved past it. */
@@ -140,6 +142,7 @@ export class Backlog {
       lane,
       state: 'waiting',
       delivery: undefined,
+      unused: undefined,
       place,
       isPassed: false,
       delayed: at > 0,
@@ -176,7 +179,7 @@ export class Backlog {
       const { entry } = oldest
       const delivery = {
         ...entry,
-        attempt: attempts(entry.slot, entry.feed, entry.index) + 1,
+        attempt: oldest.unused ?? attempts(entry.slot, entry.feed, entry.index) + 1,
         term,
         round: this.#round,
       }
@@ -194,6 +197,7 @@ export class Backlog {
     if (waiting === undefined) return false
     const { slot } = waiting.entry
     waiting.state = 'out'
+    waiting.unused = undefined
     waiting.at = until
     this.#busy[slot] = (this.#busy[slot] ?? 0) + 1
     this.#out++
@@ -242,6 +246,7 @@ export class Backlog {
     const waiting = this.#find(delivery, 'taken') ?? this.#find(delivery, 'out')
     if (waiting === undefined) return false
     waiting.place = isRefused ? 'new' : 'again'
+    if (waiting.state === 'taken') waiting.unused = delivery.attempt
     this.#wait(waiting, at)
     return true
   }
@@ -319,11 +324,9 @@ export class Backlog {
     return [...this.#records.values()].flatMap((known) => [...known.values()])
   }
 
-  #find({ feed, index, attempt, term, round }: Delivery, state: Waiting['state']): Waiting | undefined {
-    const waiting = this.#get(feed, index)
-    const own = waiting?.delivery
-    const same = own?.attempt === attempt && own.term === term && own.round === round
-    return same && waiting?.state === state ? waiting : undefined
+  #find(delivery: Delivery, state: Waiting['state']): Waiting | undefined {
+    const waiting = this.#get(delivery.feed, delivery.index)
+    return waiting?.delivery === delivery && waiting.state === state ? waiting : undefined
   }
 
   #wait(waiting: Waiting, at: number): void {

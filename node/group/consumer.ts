@@ -5,6 +5,7 @@ import { limits } from '../limits.ts'
 import type { Codec } from '../topic/codec.ts'
 import { DeliveredMessage } from '../topic/message.ts'
 import type { ConsumeOptions, QueueRecord, Settling } from '../types.ts'
+import { Ahead } from './ahead.ts'
 import type { Delivery } from './backlog.ts'
 import { Borrower } from './borrower.ts'
 import type { Desk, Loaded, Settler } from './desk.ts'
@@ -20,7 +21,10 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
   readonly #signal: AbortSignal | undefined
   readonly #waiters: PromiseWithResolvers<Result<T>>[] = []
   readonly #borrower: Borrower
+  readonly #ahead: Ahead
   readonly #ready = new Map<Delivery, Loaded>()
+  /** Of our own slots, what the application has. */
+  readonly #hands = new Set<Delivery>()
   #desk: Desk | undefined
   #ended = false
   /** Since when records wait for the application to ask. */
@@ -35,6 +39,7 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
       throw new GrapevineError('InvalidOption', sentence, { option: 'concurrency' })
     }
     this.#most = concurrency
+    this.#ahead = new Ahead(concurrency)
     this.#member = member
     this.#codec = codec
     this.#signal = signal
@@ -54,7 +59,12 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
 
   /** What it may have of our own slots: what it borrowed takes a place too. */
   get concurrency(): number {
-    return this.#most - this.#borrower.size
+    return this.#most + this.#ahead.size - this.#borrower.size
+  }
+
+  /** What the application may have more. */
+  get #room(): number {
+    return this.#most - this.#hands.size - this.#borrower.size
   }
 
   next(): Promise<Result<T>> {
@@ -75,7 +85,7 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
     queueMicrotask(() => {
       const free = this.concurrency - (this.#desk?.givenTo(this) ?? this.#most)
       // What nobody waits for yet is better off with those who do.
-      this.#borrower.ask(Math.min(free, this.#waiters.length))
+      this.#borrower.ask(Math.min(free, this.#room, this.#waiters.length))
     })
   }
 
@@ -85,6 +95,7 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
   }
 
   push(loaded: Loaded, now: number): void {
+    if (this.#ready.size === 0 && this.#waiters.length > 0 && this.#room > 0) this.#ahead.onFed(now)
     this.#ready.set(loaded.delivery, loaded)
     this.#serve()
     if (this.#ready.size > 0 && this.#waiters.length === 0) this.#unaskedSince ??= now
@@ -103,6 +114,16 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
 
   onGone(delivery: Delivery): void {
     this.#ready.delete(delivery)
+    // What was told ahead takes its place.
+    if (this.#hands.delete(delivery) && this.#waiters.length > 0 && this.#ready.size > 0)
+      queueMicrotask(() => this.#serve())
+  }
+
+  onBeat(): void {
+    const [first] = this.#ready.keys()
+    if (!this.#ahead.isSlow(first)) return
+    const unused = [...this.#ready.keys()].slice(Math.max(0, this.#room))
+    for (const delivery of unused) this.#desk?.giveBack(delivery, 0, false)
   }
 
   fail(error: unknown): void {
@@ -149,10 +170,15 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
     const desk = this.#desk
     if (desk === undefined) return undefined
     for (const [delivery, loaded] of this.#ready) {
+      if (this.#room < 1) return undefined
       this.#ready.delete(delivery)
       const value = decode(this.#codec, loaded)
       if (value === undefined) void desk.refuse(loaded)
-      else if (desk.handOut(delivery)) return new HandedOut<T>(desk, loaded, this.#codec, value.value as T)
+      else if (desk.handOut(delivery)) {
+        this.#hands.add(delivery)
+        this.#ahead.onHad()
+        return new HandedOut<T>(desk, loaded, this.#codec, value.value as T)
+      }
     }
     const settler = this.#member.borrowed
     for (let loaded = this.#borrower.next(); loaded && settler; loaded = this.#borrower.next()) {

@@ -8,6 +8,8 @@ export interface Seat extends Taker {
   /** Whether records have waited since then for it to ask. */
   isStalled(since: number): boolean
   takeBack(): Loaded[]
+  /** Once a beat. */
+  onBeat?(): void
   /** Others have records to spare. */
   onOffer?(): void
 }
@@ -43,6 +45,7 @@ export class Seats {
   /** Takes back what has waited since then. */
   stall(since: number, desk: Desk | undefined): void {
     for (const seat of this.#all) {
+      seat.onBeat?.()
       if (this.#stalled.has(seat) || !seat.isStalled(since)) continue
       this.#stalled.add(seat)
       desk?.leave(seat, seat.takeBack())

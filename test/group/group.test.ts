@@ -96,6 +96,39 @@ test('tokens of a slot never go back, whoever dies and comes', () =>
     assert.ok([...highest.values()].some((token) => token > 2))
   }))
 
+test('a consumer that is fast never has more than it may have, and keeps nothing that others wait for when it turns slow', () =>
+  simulate({ peers: 2, seed: 12 }, async (world) => {
+    const shift = new Shift(world)
+    const [a, b] = world.peers
+    const most = 64
+    const kept = new Set<number>()
+    const slow: GroupRecord<number>[] = []
+    let hasMost = 0
+    shift.begin(
+      a,
+      async (record) => {
+        slow.push(record)
+        hasMost = Math.max(hasMost, slow.length)
+        if (record.value >= 1_000) {
+          kept.add(record.value)
+          return 'kept'
+        }
+        record.ack()
+        slow.pop()
+      },
+      most,
+    )
+    await b.topic<number>('jobs').publishMany(numbers(4_000))
+    await world.until(() => kept.size > 0)
+    shift.begin(a, async (record) => void record.ack(), most)
+    await world.sleep(3_500)
+    assert.is(hasMost, most)
+    assert.is(kept.size, most)
+    // What was told ahead, and nobody had, was not tried.
+    for (const { value, attempt } of shift.handed) assert.is(attempt, 1, String(value))
+    assert.is(shift.acked.size, 4_000 - most)
+  }))
+
 test('attempts are counted across members: a record that kills its consumer ends as a dead letter', () =>
   simulate({ peers: 4, seed: 5 }, async (world) => {
     const shift = new Shift(world, { maxReceives: 2, leaseMs: 2_000 })
