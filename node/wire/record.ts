@@ -161,7 +161,8 @@ export class RecordBatch {
   /** Where record `index` ends, counted from where the records begin. */
   #endOf(index: number): number {
     const at = this.#table + index * this.#width
-    return this.#width === 2 ? this.#text.readUInt16LE(at) : this.#text.readUInt32LE(at)
+    if (this.#width === 4) return this.#text.readUInt32LE(at)
+    return (this.#bytes[at] as number) | ((this.#bytes[at + 1] as number) << 8)
   }
 
   #locate(index: number): void {
@@ -172,7 +173,10 @@ export class RecordBatch {
     this.#at = this.#area + (index === 0 ? 0 : this.#endOf(index - 1))
     const flags = this.#bytes[this.#at++] as number
     if (flags > (hasKey | hasHeaders)) throw new WireError('a record has flags we do not know')
-    this.#timeDelta = this.#varint(end)
+    // Each record has two bytes at least, and most have a short time and nothing else before their value.
+    const first = this.#bytes[this.#at] as number
+    if (first < 128) this.#at++
+    this.#timeDelta = first < 128 ? first : this.#varint(end)
     if (this.#timeDelta > limits.timeMsMax) throw new WireError("a record's time is out of bounds")
     this.#key = flags & hasKey ? this.#skipKey(end) : -1
     this.#headers = flags & hasHeaders ? this.#skipHeaders(end) : -1
