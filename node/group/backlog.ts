@@ -36,17 +36,50 @@ export interface Entry {
   /** From 0 to `limits.queuePriorityMax`. Default `limits.queuePriority`. */
   readonly priority?: number
   /** Of records sent under one id, one is handed out. */
-  readonly dedupId?: string
+  readonly dedupId?: string | undefined
   /** Not to be handed out from then on. Default never. */
-  readonly expires?: number
+  readonly expires?: number | undefined
 }
 
 /** A record that is taken or out. */
-export interface Delivery extends Entry {
+export interface Delivery extends Pick<Entry, 'slot' | 'feed' | 'index' | 'from' | 'offset' | 'expires' | 'dedupId'> {
   readonly attempt: number
   readonly term: number
   /** How often the group had been moved when it was taken. */
   readonly round: number
+  /** Who has it: for whoever hands it out. */
+  taker?: unknown
+}
+
+/** Knows its place here, so that nothing is looked up for it. */
+class Taken implements Delivery {
+  readonly slot: number
+  readonly feed: FeedId
+  readonly index: number
+  readonly from: number
+  readonly offset: number
+  readonly expires: number | undefined
+  readonly dedupId: string | undefined
+  readonly attempt: number
+  readonly term: number
+  readonly round: number
+  readonly waiting: Waiting
+  taker: unknown = undefined
+
+  constructor(waiting: Waiting, attempt: number, term: number, round: number) {
+    const { slot, feed, index, from, offset, expires, dedupId } = waiting.entry
+    this.slot = slot
+    this.feed = feed
+    this.index = index
+    this.from = from
+    this.offset = offset
+    this.expires = expires
+    this.dedupId = dedupId
+    this.attempt = attempt
+    this.term = term
+    this.round = round
+    this.waiting = waiting
+  }
 }
 
 interface Waiting {
@@ -177,12 +210,8 @@ export class Backlog {
       if (oldest === undefined || term === undefined) continue
       this.#ready.take(lane)
       const { entry } = oldest
-      const delivery = {
-        ...entry,
-        attempt: oldest.unused ?? attempts(entry.slot, entry.feed, entry.index) + 1,
-        term,
-        round: this.#round,
-      }
+      const attempt = oldest.unused ?? attempts(entry.slot, entry.feed, entry.index) + 1
+      const delivery = new Taken(oldest, attempt, term, this.#round)
       oldest.state = 'taken'
       oldest.delivery = delivery
       taken.push(delivery)
@@ -262,7 +291,24 @@ export class Backlog {
   /** The record is done, here or elsewhere. */
   done(feed: FeedId, index: number): void {
     const waiting = this.#get(feed, index)
-    if (waiting === undefined) return
+    if (waiting !== undefined) this.#end(waiting)
+  }
+
+  /** As `done`, by whoever has it. */
+  finish(delivery: Delivery): void {
+    const { waiting } = delivery as Taken
+    if (waiting.delivery === delivery) this.#end(waiting)
+    else this.done(delivery.feed, delivery.index)
+  }
+
+  /** What of a slot (default all) is taken or out. */
+  taken(slot?: number): Delivery[] {
+    return this.#all().flatMap(({ delivery }) =>
+      delivery === undefined || (slot !== undefined && delivery.slot !== slot) ? [] : [delivery],
+    )
+  }
+
+  #end(waiting: Waiting): void {
     this.#remove(waiting)
     const { lane } = waiting
     const at = lane.records.indexOf(waiting)
@@ -325,8 +371,8 @@ export class Backlog {
   }
 
   #find(delivery: Delivery, state: Waiting['state']): Waiting | undefined {
-    const waiting = this.#get(delivery.feed, delivery.index)
-    return waiting?.delivery === delivery && waiting.state === state ? waiting : undefined
+    const { waiting } = delivery as Taken
+    return waiting.delivery === delivery && waiting.state === state ? waiting : undefined
   }
 
   #wait(waiting: Waiting, at: number): void {
@@ -365,6 +411,7 @@ export class Backlog {
     this.#timed.delete(waiting)
     if (waiting.delayed) this.#delayed--
     if (waiting.state === 'out') this.#free(slot)
+    waiting.delivery = undefined
   }
 
   #forget(lane: Lane): void {

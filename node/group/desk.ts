@@ -77,8 +77,6 @@ export class Desk implements Settler {
   readonly #options: DeskOptions
   /** With how many records each has. */
   readonly #takers = new Map<Taker, number>()
-  /** Who has which record. */
-  readonly #given = new Map<Delivery, Taker>()
   /** Until what each was given last has reached it. */
   readonly #giving = new WeakMap<Taker, Promise<void>>()
   /** The batch last opened, and where it begins in the log: those that are handed out are mostly neighbours, and opening may mean decompressing. */
@@ -184,7 +182,7 @@ export class Desk implements Settler {
   /** The slot went to somebody else. Returns what consumers had in hands of it. */
   drop(slot: number): Delivery[] {
     const { backlog } = this.#options
-    const given = [...this.#given.keys()].filter((delivery) => delivery.slot === slot)
+    const given = backlog.taken(slot)
     const out = given.filter((delivery) => backlog.isOut(delivery) && this.#isHere(delivery))
     backlog.drop(slot)
     for (const delivery of given) this.#release(delivery)
@@ -195,8 +193,9 @@ export class Desk implements Settler {
   /** The group was moved: what applications have they keep, all else is read again. */
   renew(isWanted: (entry: Entry) => boolean): void {
     const { backlog } = this.#options
+    const given = backlog.taken()
     backlog.renew(isWanted)
-    for (const delivery of this.#given.keys()) if (!backlog.isOut(delivery)) this.#release(delivery)
+    for (const delivery of given) if (!backlog.isOut(delivery)) this.#release(delivery)
     this.#onChange()
   }
 
@@ -244,7 +243,7 @@ export class Desk implements Settler {
     for (const [taker, has] of this.#takers) {
       const taken = backlog.take(taker.concurrency - has, termOf, attempts)
       if (taken.length === 0) continue
-      for (const delivery of taken) this.#given.set(delivery, taker)
+      for (const delivery of taken) delivery.taker = taker
       this.#takers.set(taker, has + taken.length)
       asked.push(
         new Promise((onAsked) => {
@@ -331,7 +330,7 @@ export class Desk implements Settler {
 
   #finish(delivery: Delivery): Promise<void> {
     const { backlog, work, quorum, isOutranked } = this.#options
-    backlog.done(delivery.feed, delivery.index)
+    backlog.finish(delivery)
     this.#release(delivery)
     const turn = work.acknowledged(backlog.isOfBefore(delivery) ? { ...delivery, from: delivery.index } : delivery)
     this.#onChange()
@@ -366,17 +365,21 @@ export class Desk implements Settler {
 
   /** Whether a consumer of this member has it. */
   #isHere(delivery: Delivery): boolean {
-    return this.#given.get(delivery)?.to === undefined
+    return this.#takerOf(delivery)?.to === undefined
+  }
+
+  #takerOf(delivery: Delivery): Taker | undefined {
+    return delivery.taker as Taker | undefined
   }
 
   #isGiven(delivery: Delivery): boolean {
-    return this.#given.has(delivery)
+    return delivery.taker !== undefined
   }
 
   #release(delivery: Delivery): void {
-    const taker = this.#given.get(delivery)
+    const taker = this.#takerOf(delivery)
     if (taker === undefined) return
-    this.#given.delete(delivery)
+    delivery.taker = undefined
     const has = this.#takers.get(taker)
     if (has === undefined) return
     this.#takers.set(taker, has - 1)
