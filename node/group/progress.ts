@@ -11,7 +11,7 @@
 import { limits } from '../limits.ts'
 import { type Done, isDone, markDone } from '../topic/done.ts'
 import type { FeedId } from '../types.ts'
-import { Marked } from './marked.ts'
+import { Tried } from './tried.ts'
 
 /** Of a feed, as told: `all`, and of each slot that is further its mark and ranges. */
 export interface FeedProgress {
@@ -31,7 +31,7 @@ interface Feed {
   all: number
   slots: Map<number, Done>
   /** By slot, how often each open record was handed out. */
-  attempts: Map<number, Marked<number>>
+  attempts: Map<number, Tried>
 }
 
 export class Progress {
@@ -84,14 +84,10 @@ export class Progress {
   attempted(slot: number, feed: FeedId, indexes: readonly number[], count: number): void {
     const known = this.#feedOf(feed)
     if (known === undefined) return
-    const attempts = known.attempts.get(slot) ?? new Marked<number>()
+    const attempts = known.attempts.get(slot) ?? new Tried()
     known.attempts.set(slot, attempts)
-    const done = known.slots.get(slot)
     const before = attempts.size
-    for (const index of indexes) {
-      if (index < known.all || (done !== undefined && isDone(done, index))) continue
-      if (count > (attempts.get(index) ?? 0)) attempts.set(index, count)
-    }
+    attempts.add(openOf(indexes, known.slots.get(slot) ?? { low: known.all, ranges: [] }), count)
     this.#attempts += attempts.size - before
     while (this.#attempts > limits.groupAttemptsMax) this.#forgetOldest()
   }
@@ -149,16 +145,23 @@ export class Progress {
     for (const { attempts: bySlot } of this.#feeds.values())
       for (const attempts of bySlot.values())
         if (attempts.size > 0) {
-          this.#forget(attempts, 0, (attempts.first ?? 0) + 1)
+          this.#forget(attempts, attempts.oldest ?? 0, (attempts.oldest ?? 0) + 1)
           return
         }
   }
 
   /** Those of [from, to). */
-  #forget(attempts: Marked<number> | undefined, from: number, to: number): void {
+  #forget(attempts: Tried | undefined, from: number, to: number): void {
     if (attempts === undefined) return
     const before = attempts.size
     attempts.delete(from, to)
     this.#attempts += attempts.size - before
   }
+}
+
+/** The same ones where none of them is done, as of records that were handed out just now. */
+function openOf(indexes: readonly number[], done: Readonly<Done>): readonly number[] {
+  const [first = 0, last = 0] = [indexes[0], indexes.at(-1)]
+  const isOpen = first >= done.low && !done.ranges.some(([from, to]) => from <= last && to > first)
+  return isOpen ? indexes : indexes.filter((index) => !isDone(done, index))
 }
