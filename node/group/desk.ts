@@ -81,6 +81,8 @@ export class Desk implements Settler {
   readonly #giving = new WeakMap<Taker, Promise<void>>()
   /** The batch last opened, and where it begins in the log: those that are handed out are mostly neighbours, and opening may mean decompressing. */
   #opened: { batch: Batch; offset: number; records: RecordBatch } | undefined
+  /** One for all takings: the compiler takes another function for another program. */
+  readonly #attempts = (slot: number, feed: FeedId, index: number) => this.#options.progress.attempts(slot, feed, index)
   #timer: { at: number; timer: Timer } | undefined
   #serving = false
   #refilling = false
@@ -238,10 +240,9 @@ export class Desk implements Settler {
   #serve(): Promise<unknown> | undefined {
     if (this.#closed) return undefined
     const asked: Promise<void>[] = []
-    const { backlog, termOf, progress } = this.#options
-    const attempts = (slot: number, feed: FeedId, index: number) => progress.attempts(slot, feed, index)
+    const { backlog, termOf } = this.#options
     for (const [taker, has] of this.#takers) {
-      const taken = backlog.take(taker.concurrency - has, termOf, attempts)
+      const taken = backlog.take(taker.concurrency - has, termOf, this.#attempts)
       if (taken.length === 0) continue
       for (const delivery of taken) delivery.taker = taker
       this.#takers.set(taker, has + taken.length)

@@ -22,12 +22,16 @@ export async function startAt(position: GroupPosition, latest: (cursor: Cursor) 
   return { since, skip: Object.fromEntries(Object.entries(feeds).map(([feed, { skip }]) => [feed as FeedId, skip])) }
 }
 
-/** Whether nobody wants any of a batch, by its place alone. */
-export function isPast({ skip }: Start, feed: FeedId, seq: number): boolean {
-  return seq <= (skip[feed] ?? 0)
+/**
+ * From when on a group wants records of this batch, which is all a single one is asked for then: `Infinity` for none of it. Of a feed that was there when
+ * the group came to stand here, the exact place is known; the time is for the others.
+ */
+export function wantedSince({ since, skip }: Start, feed: FeedId, seq: number): number {
+  const place = skip[feed]
+  if (place === undefined) return since
+  return seq <= place ? Number.POSITIVE_INFINITY : 0
 }
 
-/** Of a feed that was there when the group came to stand here, the exact place is known; the time is for the others. */
 export function isWanted(start: Start, { feed, seq, time }: Placed): boolean {
-  return !isPast(start, feed, seq) && (start.since === 0 || start.skip[feed] !== undefined || time >= start.since)
+  return time >= wantedSince(start, feed, seq)
 }

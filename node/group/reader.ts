@@ -15,7 +15,7 @@ import type { RecordBatch } from '../wire/record.ts'
 import type { Backlog, Entry } from './backlog.ts'
 import type { Duplicates } from './duplicates.ts'
 import type { Start } from './notice.ts'
-import { isPast, isWanted, type Placed } from './position.ts'
+import { wantedSince } from './position.ts'
 import type { Progress } from './progress.ts'
 import type { Slots } from './slots.ts'
 
@@ -192,14 +192,13 @@ export class Reader {
     const { feed, head } = batch.head
     const scan = this.#scanOf(batch)
     scan.next = head.firstIndex + head.count
-    const start = this.#options.start()
-    if (isPast(start, feed, head.seq)) {
+    const since = wantedSince(this.#options.start(), feed, head.seq)
+    if (since === Number.POSITIVE_INFINITY) {
       scan.ends.fill(scan.next)
       return false
     }
     const records = recordsOf(batch)
-    const has = () => backlog.size + backlog.delayed
-    const before = has()
+    const before = backlog.size + backlog.delayed
     /** By slot, as far as it was asked. */
     const ours: boolean[] = []
     for (let i = 0; records !== undefined && i < records.count; i++) {
@@ -216,14 +215,14 @@ export class Reader {
       ours[slot] ??= isOurs(slot)
       if (!ours[slot] || progress.isDone(slot, feed, index)) continue
       const lane = byKey && key !== undefined ? `k${key}` : dedupId === undefined ? undefined : `d${dedupId}`
-      const isTried = progress.attempts(slot, feed, index) > 0
       const time = head.time + records.timeDelta(i)
+      if (time < since) continue
+      const isTried = progress.attempts(slot, feed, index) > 0
       const entry = { slot, feed, index, from, offset: offset + i, lane, seq: head.seq, time, isTried }
-      if (!isWanted(start, entry)) continue
       if (sorting === undefined) backlog.add(entry)
       else backlog.add({ ...entry, ...sorting, ...this.#heldBack(feed, index, sorting), ...(inKey && { dedupId }) })
     }
-    return has() > before
+    return backlog.size + backlog.delayed > before
   }
 
   /** What somebody borrowed is left to it. */
@@ -255,22 +254,18 @@ export class Reader {
   #openOf(batch: Batch): { slot: number; i: number }[] {
     const { slots, progress, sort, byKey } = this.#options
     const { feed, head } = batch.head
-    const start = this.#options.start()
+    const since = wantedSince(this.#options.start(), feed, head.seq)
     const open: { slot: number; i: number }[] = []
-    if (isPast(start, feed, head.seq) || head.firstIndex + head.count <= progress.doneBeforeOf(feed)) return open
+    if (since === Number.POSITIVE_INFINITY || head.firstIndex + head.count <= progress.doneBeforeOf(feed)) return open
     const records = recordsOf(batch)
     for (let i = 0; records !== undefined && i < records.count; i++) {
       const key = byKey ? records.key(i) : undefined
       const slot = slots.of(feed, head.firstIndex + i, key, sort?.(records, i).dedupId)
       if (progress.isDone(slot, feed, head.firstIndex + i)) continue
-      if (isWanted(start, placedOf(batch, records, i))) open.push({ slot, i })
+      if (head.time + records.timeDelta(i) >= since) open.push({ slot, i })
     }
     return open
   }
-}
-
-function placedOf({ head: { feed, head } }: Batch, records: RecordBatch, i: number): Placed {
-  return { feed, seq: head.seq, time: head.time + records.timeDelta(i) }
 }
 
 function nextOffset(at: StoredBatch | Damage): number {
