@@ -18,7 +18,7 @@ test('peers joined in a line become friends of friends, and stay so when the mid
   const three = use(await member({ join: [two.host.addresses()[0] as string] }))
   await until(() => one.friendIds().includes(three.id) && three.friendIds().includes(one.id), 10_000)
   await two.kill()
-  await until(() => one.lost.some(({ peer }) => peer === two.id), 5_000)
+  await until(() => [one, three].every(({ lost }) => lost.some(({ peer }) => peer === two.id)), 5_000)
   assert.is(one.cards.card(two.id), undefined, 'the dead peer is forgotten')
   assert.equal(one.friendIds(), [three.id])
   assert.equal(three.friendIds(), [one.id])
