@@ -10,11 +10,11 @@
  * 3. Whoever sees itself outranked has lost the slot in that moment.
  * 4. Whoever is not entitled (its own lease ran out) holds nothing, and has to claim again.
  * 5. With a quorum a claim is granted only when a majority of the voters tells of it (`known`), and of two claims under one term each tells only of the one
- *    that it heard first: so no term is had by two, also where these cannot hear each other. Whoever held the slot was heard by a majority
- *    too, so one of them knows both. A vote counts when what its voter had heard is known to the claimant as well: what was acknowledged by
- *    then is known to whoever takes the slot over, and who acknowledges later hears of the claim along with being heard, and that it has lost
- *    the slot. Nobody claims what somebody holds whom others hear. Where no claim gets its majority, it is made again under the next term
- *    after a lease.
+ *    that it heard first, and of none while it hears whoever has the slot: so no term is had by two, also where these cannot hear each other.
+ *    Whoever held the slot was heard by a majority too, so one of them knows both. A vote counts when what its voter had heard is known to the
+ *    claimant as well: what was acknowledged by then is known to whoever takes the slot over, and who acknowledges later hears of the claim
+ *    along with being heard, and that it has lost the slot. Nobody claims what somebody holds whom others hear. Where no claim gets its
+ *    majority, it is made again under the next term after a lease.
  * 6. The heir of a holder that is suspected says so in its beats while the lease still runs, which changes nothing for the holder. When the holder is not live
  *    any more that counts as a claim made then: so the slot is free for the lease alone, and not for a claim besides. With a quorum there are no heirs.
  * 7. A holder that is not wanted any more delivers nothing new, and leaves the slot out of its beat when nothing of it is on its way. Where somebody
@@ -185,7 +185,8 @@ export class Leases {
     return due.length === 0 ? undefined : Math.min(...due.map(({ since }) => since)) + this.#claimMs
   }
 
-  onBeat(peer: PeerId, { held, claims, heirs = [] }: Holding): LeaseEffect[] {
+  /** `isLive`: whether what somebody holds is to be respected. */
+  onBeat(peer: PeerId, { held, claims, heirs = [] }: Holding, isLive = nobodyIs): LeaseEffect[] {
     const effects: LeaseEffect[] = []
     for (const [number, term] of heirs) {
       const slot = this.#slots[number]
@@ -200,7 +201,7 @@ export class Leases {
         const slot = this.#slots[number]
         if (slot === undefined || named.has(number) || term > slot.term + limits.groupTermLead) continue
         named.add(number)
-        effects.push(...this.#hear(number, { term, peer, stage }))
+        effects.push(...this.#hear(number, { term, peer, stage }, isLive))
       }
     }
     for (const [number, slot] of this.#slots.entries()) {
@@ -219,7 +220,7 @@ export class Leases {
   }
 
   /** What somebody else, `by`, knows of us and others. Where that is out of date, the holder's next beat says so. */
-  onKnown(by: PeerId, known: readonly KnownSlot[], heard: HeardBeats = {}): LeaseEffect[] {
+  onKnown(by: PeerId, known: readonly KnownSlot[], heard: HeardBeats = {}, isLive = nobodyIs): LeaseEffect[] {
     return known.flatMap(([number, term, peer, held]) => {
       const slot = this.#slots[number]
       if (slot === undefined || term > slot.term + limits.groupTermLead) return []
@@ -230,7 +231,7 @@ export class Leases {
       // What the holder itself said is no less than that.
       if (slot.holder === peer && slot.term === term && !slot.hearsay) return []
       if (slot.released?.peer === peer && slot.released.term >= term) return []
-      return this.#hear(number, { term, peer, stage: held ? 'held' : 'claimed' }, true)
+      return this.#hear(number, { term, peer, stage: held ? 'held' : 'claimed' }, isLive, true)
     })
   }
 
@@ -290,19 +291,19 @@ export class Leases {
     if (known !== undefined && view.told) known.beats++
   }
 
-  #hear(number: number, told: Told, hearsay = false): LeaseEffect[] {
+  #hear(number: number, told: Told, isLive: (peer: PeerId) => boolean, hearsay = false): LeaseEffect[] {
     const slot = this.#slots[number] as Slot
     const { term, peer, stage } = told
-    if (!outranks(number, slot, told) || (stage === 'claimed' && this.#hasVoted(slot, told))) return []
+    if (!outranks(number, slot, told) || (stage === 'claimed' && !this.#mayVote(slot, told, isLive))) return []
     const effects = slot.holder === this.#me ? this.#lose(number, peer) : []
     Object.assign(slot, { term, holder: peer, stage, beats: 0, hearsay })
     return effects
   }
 
-  /** Whether we tell of somebody else's claim under that term. */
-  #hasVoted({ holder, term, stage, hearsay }: Slot, told: Told): boolean {
-    const isOther = holder !== undefined && holder !== this.#me && holder !== told.peer
-    return this.#isVoted && isOther && stage === 'claimed' && !hearsay && term === told.term
+  /** Not where we tell of somebody else's claim under that term, nor while somebody else has it. */
+  #mayVote({ holder, term, stage, hearsay }: Slot, told: Told, isLive: (peer: PeerId) => boolean): boolean {
+    if (!this.#isVoted || holder === undefined || holder === this.#me || holder === told.peer) return true
+    return stage === 'claimed' ? hearsay || term !== told.term : !isLive(holder)
   }
 
   #lose(number: number, to: PeerId | undefined): LeaseEffect[] {
@@ -312,6 +313,8 @@ export class Leases {
     return stage === 'claimed' ? [] : [{ type: 'lost', slot: number, term, to }]
   }
 }
+
+const nobodyIs = (_peer: PeerId): boolean => false
 
 function claimOf({ term, holder }: Slot, { now }: LeaseView): Claim {
   return { term: term + 1, beats: 0, since: now, wasFree: holder === undefined, votes: new Map() }

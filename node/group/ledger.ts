@@ -111,7 +111,14 @@ export class Ledger {
     for (let at = 0; at === 0 || at < feeds.length; at += limits.groupSumFeeds) {
       const progress = this.progress.state(feeds.slice(at, at + limits.groupSumFeeds))
       const [opened, sought] = [this.#opened, this.#sought]
-      yield { type: 'sum', opened, ...(sought && { sought }), terms: roster.terms(), progress, voters: roster.voters }
+      yield {
+        type: 'sum',
+        opened,
+        ...(sought && { sought }),
+        terms: roster.allTerms(),
+        progress,
+        voters: roster.voters,
+      }
     }
   }
 

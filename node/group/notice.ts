@@ -29,7 +29,10 @@ const peer = z
   .max(128)
   .transform((text) => text as PeerId)
 const range = z.tuple([count, count]).refine(([from, to]) => from < to)
-const slotTerms = z.array(z.tuple([slot, count])).max(sharedSlots)
+/** In beats, there is one more: whoever edits the list of voters. */
+const leased = count.max(sharedSlots)
+const leasedMost = sharedSlots + 1
+const slotTerms = z.array(z.tuple([leased, count])).max(leasedMost)
 
 const settings = z.object({
   type: z.enum(groupTypes),
@@ -55,14 +58,14 @@ const progress = z.object({
   ),
   attempts: z.array(attempt).max(limits.groupAttemptsMax),
 })
-const voters = z.object({ epoch: count, peers: z.array(peer).max(limits.groupVotersMax) })
+const voters = z.object({ term: count.default(0), epoch: count, peers: z.array(peer).max(limits.groupVotersMax) })
 
 /** Peers are named once. */
 const known = z
   .object({
-    peers: z.array(peer).max(sharedSlots),
+    peers: z.array(peer).max(leasedMost),
     /** [slot, term, which of the peers, whether it holds it and not only claims it] */
-    slots: z.array(z.tuple([slot, count, count, z.boolean()])).max(sharedSlots),
+    slots: z.array(z.tuple([leased, count, count, z.boolean()])).max(leasedMost),
   })
   .transform(({ peers, slots }) =>
     slots.flatMap(([number, term, which, held]): KnownSlot[] => {
@@ -118,7 +121,7 @@ const notice = z.discriminatedUnion('type', [
     type: z.literal('sum'),
     opened: opening.extend({ by: peer }),
     sought: seek.extend({ by: peer }).optional(),
-    terms: z.array(count).max(sharedSlots),
+    terms: z.array(count).max(leasedMost),
     progress,
     voters: voters.optional(),
   }),

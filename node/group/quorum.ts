@@ -1,15 +1,19 @@
 /**
  * Whether a majority of the members hears us, and who counts as a member for that. Pure.
  *
- * Voters are a numbered list that all share. The live voter with the lowest id edits it, one change at a time and only when a majority of
- * the list as it is hears its beats: two lists that follow each other always have majorities that overlap (single-server changes, Ongaro
- * 2014, section 4.1). So a minority can neither admit newcomers to become a majority nor drop those it does not hear. Two members that
- * begin a group on two sides of a partition are two groups until they meet: there is no list yet that either could know of.
+ * Voters are a numbered list that all share. One member edits it, its editor, one change at a time and only when a majority of the list as it
+ * is hears its beats: two lists that follow each other always have majorities that overlap (single-server changes, Ongaro 2014, section
+ * 4.1). So a minority can neither admit newcomers to become a majority nor drop those it does not hear. Who edits is decided as who has a
+ * slot is, by claims that a majority votes for, and each list carries the term of its editor: that of a later one counts, and it changes nothing before
+ * a majority has the list under its term. So nobody goes on with a list that an editor made who was cut off, and does not know of its successor.
+ * Two members that begin a group on two sides of a partition are two groups until they meet: there is no list yet that either could know of.
  */
 import { limits } from '../limits.ts'
 import type { PeerId } from '../types.ts'
 
 export interface Voters {
+  /** Under which its editor made it; 0 for the first of a group. */
+  term: number
   /** Grows by one with each change. */
   epoch: number
   peers: PeerId[]
@@ -19,16 +23,17 @@ export interface QuorumView {
   /** Members that are live and not leaving, ourselves among them if we are. */
   active: readonly PeerId[]
   leaving: boolean
+  /** Under which we are its editor; undefined when we are not. */
+  term: number | undefined
   /** Whether we hold slots. */
   holds: boolean
-  isLive(peer: PeerId): boolean
   /** Leaving, or silent for too long. */
   isGone(peer: PeerId): boolean
 }
 
 export class Quorum {
   readonly #me: PeerId
-  #voters: Voters = { epoch: 0, peers: [] }
+  #voters: Voters = { term: 0, epoch: 0, peers: [] }
   /** When our beats were sent, by number. */
   readonly #sent = new Map<number, number>()
   /** Up to which beat each voter hears us. */
@@ -44,11 +49,18 @@ export class Quorum {
     return this.#voters
   }
 
-  /** Of two lists the later counts, of one number that of the lower first voter. */
-  onVoters({ epoch, peers }: Voters): void {
-    const { epoch: known, peers: ours } = this.#voters
-    const earlier = epoch === known && (peers[0] ?? '') < (ours[0] ?? '')
-    if (epoch > known || earlier) this.#set(epoch, peers)
+  /** Of two lists that of the later editor counts, and then the later; where a group was begun twice, that of the lower first voter. */
+  onVoters(voters: Voters): void {
+    const { term, epoch, peers } = this.#voters
+    const isEarlier = (voters.peers[0] ?? '') < (peers[0] ?? '')
+    const order = voters.term - term || voters.epoch - epoch
+    if (order > 0 || (order === 0 && isEarlier)) this.#set(voters)
+  }
+
+  /** We are its editor from now on: nothing is changed before a majority knows that. */
+  onElected(term: number): void {
+    const { epoch, peers } = this.#voters
+    this.#set({ term, epoch: epoch + 1, peers })
   }
 
   /** `peer` says that it has heard our beat `n`. */
@@ -70,26 +82,23 @@ export class Quorum {
 
   /** Edits the list where that is ours to do; called once a beat, before it is sent. `entitled` is whether a majority hears us now. */
   tick(view: QuorumView, entitled: boolean): void {
-    const { epoch, peers } = this.#voters
+    const { term, epoch, peers } = this.#voters
+    const change = (changed: PeerId[]) => this.#set({ term, epoch: epoch + 1, peers: changed })
     if (peers.length === 0) {
-      if (view.active[0] === this.#me) this.#set(epoch + 1, [this.#me])
+      if (view.active[0] === this.#me) change([this.#me])
       return
     }
-    const editor = peers.find((peer) => peer === this.#me || view.isLive(peer))
-    if (editor !== this.#me || !entitled || this.heardUpTo() < this.#listedIn) return
+    if (view.term !== term || !entitled || this.heardUpTo() < this.#listedIn) return
     const gone = peers.find((peer) => peer !== this.#me && view.isGone(peer)) ?? (view.leaving ? this.#me : undefined)
     const come = view.active.find((peer) => !peers.includes(peer))
     // The last voter goes when somebody else is one, or it holds nothing: nobody can be heard by a majority of none.
     if (gone !== undefined && (peers.length > 1 || (come === undefined && !view.holds)))
-      this.#set(
-        epoch + 1,
-        peers.filter((peer) => peer !== gone),
-      )
-    else if (come !== undefined && peers.length < limits.groupVotersMax) this.#set(epoch + 1, [...peers, come])
+      change(peers.filter((peer) => peer !== gone))
+    else if (come !== undefined && peers.length < limits.groupVotersMax) change([...peers, come])
   }
 
-  #set(epoch: number, peers: readonly PeerId[]): void {
-    this.#voters = { epoch, peers: [...peers].sort() }
+  #set({ term, epoch, peers }: Voters): void {
+    this.#voters = { term, epoch, peers: [...peers].sort() }
     this.#listedIn = Math.max(0, ...this.#sent.keys()) + 1
   }
 

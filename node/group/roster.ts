@@ -43,9 +43,12 @@ export class Roster {
   readonly #members: Members
   readonly #leases: Leases
   readonly #quorum: Quorum | undefined
+  /** Slots of records. With a quorum the one behind them is whose holder edits the list of voters. */
+  readonly #count: number
   #active: readonly PeerId[] = []
-  /** Those of them who may claim slots, where all of these were heard just now. */
+  /** Those of them who may claim slots, and whether all of these were heard just now. */
   #able: readonly PeerId[] = []
+  #isSure = false
   #wanted: readonly PeerId[] = []
   /** Who is wanted as soon as those who came just now may claim. */
   #expected: readonly PeerId[] = []
@@ -73,7 +76,8 @@ export class Roster {
     this.#writtenN = options.run
     this.#beatMs = beatMsOf(settings)
     this.#members = new Members(settings.leaseMs, this.#beatMs)
-    this.#leases = new Leases(me, slotCount(settings.type), this.#beatMs, settings.quorum)
+    this.#count = slotCount(settings.type)
+    this.#leases = new Leases(me, this.#count + (settings.quorum ? 1 : 0), this.#beatMs, settings.quorum)
     this.#quorum = settings.quorum ? new Quorum(me) : undefined
   }
 
@@ -112,7 +116,13 @@ export class Roster {
     return this.#leases.claimantOf(slot)
   }
 
+  /** By slot, the highest that is known. */
   terms(): number[] {
+    return this.allTerms().slice(0, this.#count)
+  }
+
+  /** The same, with that of who edits the list of voters. */
+  allTerms(): number[] {
     return this.#leases.terms()
   }
 
@@ -171,12 +181,14 @@ export class Roster {
     if (this.#members.onBeat(peer, beat, now) !== 'taken') return []
     if (this.#members.areSure(now)) this.#listenUntil = Math.min(this.#listenUntil, now + this.#beatMs)
     if (this.#quorum !== undefined) this.#onHeard(this.#quorum, peer, beat.heard ?? {}, now)
-    const effects = this.#leases.onBeat(peer, beat)
-    return beat.known === undefined ? effects : [...effects, ...this.#leases.onKnown(peer, beat.known, beat.heard)]
+    const isHeld = (other: PeerId) => this.#isHeld(other, now)
+    const effects = this.#leases.onBeat(peer, beat, isHeld)
+    if (beat.known !== undefined) effects.push(...this.#leases.onKnown(peer, beat.known, beat.heard, isHeld))
+    return this.#ofRecords(effects)
   }
 
   onTerms(terms: readonly number[]): RosterEffect[] {
-    return this.#leases.onTerms(terms)
+    return this.#ofRecords(this.#leases.onTerms(terms))
   }
 
   onVoters(voters: Voters): void {
@@ -195,15 +207,14 @@ export class Roster {
     const { settings, me, run } = this.#options
     const told = this.#writtenN === this.#n
     const entitled = this.isEntitled(now)
-    const effects = this.#count(now)
-    const [wanted, expected] = [this.#wanted, this.#expected]
-    const isLive = (peer: PeerId) => this.#members.isLive(peer, now)
+    const effects = this.#counted(now)
+    const [wanted, expected] = [this.#withEditor(this.#wanted), this.#withEditor(this.#expected)]
     this.#quorum?.tick(
       {
         active: this.#active,
         leaving: this.#leaving,
-        holds: this.#leases.holding().held.length > 0,
-        isLive,
+        term: this.#editorTerm(this.#quorum.voters),
+        holds: this.#leases.holding().held.some(([slot]) => slot < this.#count),
         isGone: (peer) => this.#members.isLeaving(peer) || this.silentFor(peer, now) > limits.groupVoterMs,
       },
       entitled,
@@ -216,11 +227,13 @@ export class Roster {
     if (leaving) this.#leftIn = Math.min(this.#leftIn, this.#n)
     const mayTake = now >= this.#metUntil
     const isSuspect = (peer: PeerId) => !this.#members.isPrompt(peer, now)
-    // Whoever is not heard by us alone would lose what it holds to a claim of ours that cannot be granted.
-    const isHeld = (peer: PeerId) => isLive(peer) || this.#members.isLiveToOthers(peer, now)
-    const who = { wanted, expected, heirs: this.#heirs, isLive: isHeld, isSuspect }
-    const view = { ...who, now, isBusy, entitled, mayClaim, mayTake, leaving, told, isMajority }
-    effects.push(...this.#leases.tick(view))
+    const isLive = (peer: PeerId) => this.#isHeld(peer, now)
+    const who = { wanted, expected, heirs: this.#heirs, isLive, isSuspect }
+    // Whoever edits the list takes itself off it before it goes.
+    const isTaken = (slot: number) =>
+      slot < this.#count ? isBusy(slot) : this.#quorum?.voters.peers.includes(me) === true
+    const view = { ...who, now, isBusy: isTaken, entitled, mayClaim, mayTake, leaving, told, isMajority }
+    effects.push(...this.#ofRecords(this.#leases.tick(view)))
     if (effects.some(({ type }) => type === 'granted')) this.#meetBy = now
     this.#made.set(this.#n, now)
     this.#made.delete(this.#n - limits.groupBeatsKept)
@@ -266,6 +279,36 @@ export class Roster {
     return Object.entries(heard).every(([peer, n]) => peer === me || this.#members.lastBeatOf(peer as PeerId) >= n)
   }
 
+  /** Where a member is not heard by us alone, it would lose what it holds to a claim of ours that cannot be granted. */
+  #isHeld(peer: PeerId, now: number): boolean {
+    return this.#members.isLive(peer, now) || this.#members.isLiveToOthers(peer, now)
+  }
+
+  /** Without those that concern who edits the list of voters. */
+  #ofRecords(effects: LeaseEffect[]): LeaseEffect[] {
+    const elected = effects.find(({ type, slot }) => type === 'granted' && slot === this.#count)
+    if (elected !== undefined) this.#quorum?.onElected(elected.term)
+    return effects.filter(({ slot }) => slot < this.#count)
+  }
+
+  /** Under which we edit the list. Its only voter may where nobody does or wants to: nobody is elected without it. */
+  #editorTerm({ term, peers }: Voters): number | undefined {
+    const isOnly = peers.length === 1 && peers[0] === this.#options.me
+    const isFree = this.#leases.claimantOf(this.#count) === undefined
+    return isOnly && isFree ? term : this.#leases.ackTermOf(this.#count)
+  }
+
+  /** Whoever edits the list goes on, and a voter comes after it. */
+  #withEditor(wanted: readonly PeerId[]): readonly PeerId[] {
+    if (this.#quorum === undefined) return wanted
+    const holder = this.#leases.holderOf(this.#count)
+    const voters = this.#quorum.voters.peers
+    const able = this.#able
+    const editor =
+      holder !== undefined && able.includes(holder) ? holder : (able.find((peer) => voters.includes(peer)) ?? able[0])
+    return editor === undefined ? wanted : [...wanted, editor]
+  }
+
   #listen(now: number): void {
     const missed = now - this.#lastTick - this.#beatMs
     if (Number.isFinite(this.#lastTick) && missed > this.#beatMs) {
@@ -290,18 +333,19 @@ export class Roster {
   }
 
   /** Who came and went since the last beat, and who is wanted where. */
-  #count(now: number): RosterEffect[] {
+  #counted(now: number): RosterEffect[] {
     const before = this.#active
     const active = this.active(now)
     const { me, settings } = this.#options
-    const count = slotCount(settings.type)
+    const count = this.#count
     const able = active.filter((peer) => (peer === me ? !this.#isListening(now) : !this.#members.isListening(peer)))
     const prompt = able.filter((peer) => peer === me || this.#members.isPrompt(peer, now))
     const suspected = prompt.length < able.length
     // Who holds what counts where there is one slot, and where somebody is suspected.
-    if (count === 1 || suspected || !areSame(able, this.#able))
+    if (count === 1 || suspected || !this.#isSure || !areSame(able, this.#able))
       this.#wanted = assign(able, count, { prompt, holderOf: (slot) => this.#leases.holderOf(slot) })
-    this.#able = suspected ? [] : able
+    this.#able = able
+    this.#isSure = !suspected
     const coming = active.filter((peer) => able.includes(peer) || this.#members.isNewcomer(peer, now))
     this.#expected = count === 1 || coming.length === able.length ? this.#wanted : assign(coming, count)
     this.#heirs = suspected && !settings.quorum ? assign(prompt, count) : []

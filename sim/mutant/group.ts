@@ -109,8 +109,8 @@ export const groupMutants: Mutant[] = [
   {
     name: 'newcomers-vote-by-themselves',
     file: 'node/group/quorum.ts',
-    find: 'if (editor !== this.#me || !entitled || this.heardUpTo() < this.#listedIn) return',
-    replace: 'if (editor !== this.#me) return',
+    find: 'if (view.term !== term || !entitled || this.heardUpTo() < this.#listedIn) return',
+    replace: 'if (view.active[0] !== this.#me) return',
     breaks: 'G7',
     why: 'a minority drops the voters that it does not hear, and is a majority then',
   },

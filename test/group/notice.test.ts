@@ -19,7 +19,7 @@ const opening = { settings, start: { since: 5, skip: { [feed]: 2 } }, created: 7
 
 test('every notice comes back as it was', () => {
   const progress = { feeds: { [feed]: { all: 3, slots: [[4, 5, [[7, 9]]]] } }, attempts: [[0, feed, 3, 1]] }
-  const voters = { epoch: 2, peers: [peer] }
+  const voters = { term: 1, epoch: 2, peers: [peer] }
   const sum = { type: 'sum', opened: { ...opening, by: peer }, terms: [1, 2], progress, voters } as Notice
   for (const notice of [
     beat,
@@ -51,10 +51,10 @@ test('what no member tells is not taken', () => {
     '[]',
     { type: 7 },
     { ...beat, n: 0 },
-    { ...beat, held: [[64, 1]] },
+    { ...beat, held: [[65, 1]] },
     { ...beat, held: [[0, -1]] },
     { ...beat, held: [[0, 1.5]] },
-    { ...beat, claims: Array.from({ length: 65 }, () => [0, 1]) },
+    { ...beat, claims: Array.from({ length: 66 }, () => [0, 1]) },
     { type: 'work' },
     { ...work, feeds: {} },
     { ...work, feeds: [7] },

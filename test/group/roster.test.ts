@@ -375,6 +375,31 @@ test('newcomers cannot make a minority a majority', () => {
   }
 })
 
+test('two that change the list of voters apart from each other never have a majority each', () => {
+  const village = new Village({ quorum: true })
+  for (const id of ['a', 'b', 'c', 'd']) village.add(id)
+  const look = oneTerm(village)
+  village.pass(15_000, look)
+  // Whoever edits the list is cut off, and admits somebody before it knows of that; the others have lost it, and do so too.
+  village.side = (id) => ('ax'.includes(id) ? 1 : 0)
+  village.add('x')
+  village.pass(1_500, look)
+  village.add('y')
+  village.pass(12_000, look)
+  assert.ok(village.villagers.find(({ id }) => id === 'b')?.roster.voters?.peers.includes('y' as PeerId))
+  // Three of five by either list.
+  village.side = (id) => ('acx'.includes(id) ? 1 : 0)
+  village.pass(5_000, look)
+  village.pass(25_000, () => {
+    look()
+    const entitled = village.villagers.filter(({ roster }) => roster.isEntitled(village.now)).map(({ id }) => id)
+    assert.equal(entitled, ['b', 'd', 'y'])
+  })
+  village.heal()
+  village.pass(15_000, look)
+  oneEach(village)
+})
+
 test('voters that crashed are dropped one after the other, so that the rest can lose more', () => {
   const village = new Village({ quorum: true })
   for (const id of ['a', 'b', 'c', 'd', 'e']) village.add(id)
