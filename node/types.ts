@@ -171,7 +171,8 @@ export interface GroupSettings {
 export interface ConsumeOptions {
   /**
    * Records that this consumer may have at once: those that wait for it to ask, and those it has not settled. All of them count as handed
-   * out, whether or not it came to look at them before its process died. 1 to 1,000, default 1.
+   * out, whether or not it came to look at them before its process died. 1 to 1,000, default 1. Where it is 32 or more and the consumer is done
+   * with all of them in less than a quarter of a second, up to three times as many are told ahead to follow at once, and count so as well.
    */
   concurrency?: number
   /** Ends the iteration. */
