@@ -9,7 +9,7 @@ import { limits } from '../limits.ts'
 export class Ahead {
   readonly #most: number
   #size = 0
-  /** So many it had since then. */
+  /** When it was fed and began to be counted anew, and how many it had since then. */
   #since = Number.NEGATIVE_INFINITY
   #had = 0
   /** What waited first as it was looked at last. */

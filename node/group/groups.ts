@@ -19,7 +19,7 @@
  * consumer that hangs does not keep them; with a quorum, work counts only when a majority of the voters has it (`majority`), since a
  * member that was just cut off would otherwise go on acknowledging to nobody until its lease runs out.
  *
- * Files: `slots`, `members`, `leases`, `quorum`, put together in `roster`, and `progress`, `backlog` are pure; `board` and `reader` follow the two
+ * Files: `slots`, `members`, `leases`, `quorum`, put together in `roster`, and `progress` (with `tried`), `backlog` are pure; `board` and `reader` follow the two
  * logs; `ledger` keeps what is known, `position` says where the group stands; `desk`, `work`, `majority`, `consumer`, `ahead`, `seats` hand out
  * and take back; of queues besides, `ready` is the order of what is ready, `duplicates` (both pure) what was sent twice, and `lending` and
  * `borrowing` are relayed by `exchange`, a `borrower` being one consumer's part in it; `member` relays, in the rhythm of `pulse`; `settings`,

@@ -4,8 +4,8 @@
  * Voters are a numbered list that all share. One member edits it, its editor, one change at a time and only when a majority of the list as it
  * is hears its beats: two lists that follow each other always have majorities that overlap (single-server changes, Ongaro 2014, section
  * 4.1). So a minority can neither admit newcomers to become a majority nor drop those it does not hear. Who edits is decided as who has a
- * slot is, by claims that a majority votes for, and each list carries the term of its editor: that of a later one counts, and it changes nothing before
- * a majority has the list under its term. So nobody goes on with a list that an editor made who was cut off, and does not know of its successor.
+ * slot is, by claims that a majority votes for, and each list carries the term of its editor: that of a later one counts, and it changes nothing
+ * before a majority has the list under its term. So nobody goes on with a list that an editor made who was cut off, and does not know of its successor.
  * Two members that begin a group on two sides of a partition are two groups until they meet: there is no list yet that either could know of.
  */
 import { limits } from '../limits.ts'
