@@ -7,8 +7,8 @@ import type { Sync } from '../sync/sync.ts'
 import type { Wish } from '../topic/confirm.ts'
 import { recordsOf } from '../topic/message.ts'
 import type { Topics } from '../topic/topics.ts'
-import type { PeerId, TopicName } from '../types.ts'
-import { decodeNotice, encodeNotice, type Notice } from './notice.ts'
+import type { FeedId, PeerId, TopicName } from '../types.ts'
+import { decodeNotice, encodeNotice, isOwnWork, type Notice } from './notice.ts'
 
 export interface BoardOptions {
   control: TopicName
@@ -30,6 +30,8 @@ export class Board {
   #off: (() => void) | undefined
   #reading: Promise<void> = Promise.resolve()
   #live = false
+  /** From there on in our own feed is what was told through this board. */
+  #own: { feed: FeedId; seq: number } | undefined
   /** Read since somebody summed up. */
   bytesSinceSum = 0
 
@@ -73,7 +75,11 @@ export class Board {
     return new Promise((resolve, reject) => {
       const record = { value: encodeNotice(notice), time: clock.now() }
       const onFailed = (_count: number, _bytes: number, error: unknown) => reject(error)
-      topics.append(control, record, { ...wish, onDone: () => resolve(), onFailed })
+      const onDone = ({ feed, seq }: { feed: FeedId; seq: number }) => {
+        if (this.#own?.feed !== feed) this.#own = { feed, seq }
+        resolve()
+      }
+      topics.append(control, record, { ...wish, onDone, onFailed })
     })
   }
 
@@ -117,11 +123,14 @@ export class Board {
     this.bytesSinceSum += body.length + head.bytes.length
     const records = recordsOf(batch)
     if (records === undefined) this.#onBad(head.author)
-    for (let i = 0; i < (records?.count ?? 0); i++) this.#take(records?.value(i), head.author, head.head.time)
+    const isOwn = head.feed === this.#own?.feed && head.head.seq >= this.#own.seq
+    for (let i = 0; i < (records?.count ?? 0); i++) this.#take(records?.value(i), head.author, head.head.time, isOwn)
     return offset + head.head.count
   }
 
-  #take(bytes: Uint8Array | undefined, by: PeerId, time: number): void {
+  #take(bytes: Uint8Array | undefined, by: PeerId, time: number, isOwn: boolean): void {
+    // Whoever tells of work has it in its progress already.
+    if (isOwn && bytes !== undefined && isOwnWork(bytes)) return
     const notice = bytes && decodeNotice(bytes)
     if (notice === undefined) this.#onBad(by)
     if (notice === undefined || notice === 'unknown') return

@@ -15,6 +15,7 @@ import type { Batch, SignedHead } from '../wire/head.ts'
 import type { RecordBatch } from '../wire/record.ts'
 import type { Backlog, Delivery, Entry } from './backlog.ts'
 import type { Duplicates } from './duplicates.ts'
+import { Indexes } from './indexes.ts'
 import type { Progress } from './progress.ts'
 import type { Work } from './work.ts'
 
@@ -202,10 +203,10 @@ export class Desk implements Settler {
   }
 
   /** Somebody has done these records of a slot. Returns which of them a consumer here has as well. */
-  onDone(slot: number, feed: FeedId, indexes: readonly number[]): readonly number[] {
+  onDone(slot: number, feed: FeedId, indexes: Indexes): readonly number[] {
     const { backlog, ackTermOf } = this.#options
     if (!backlog.hasAny(slot)) return []
-    const known = indexes.filter((index) => backlog.has(feed, index))
+    const known = [...indexes].filter((index) => backlog.has(feed, index))
     if (known.length === 0) return known
     // Where our lease ran out while we were paused, we have it no more, though we have not come to see that yet.
     const term = ackTermOf(slot)
@@ -269,7 +270,7 @@ export class Desk implements Settler {
       const { slot, feed, index } = delivery
       if (!this.#isGiven(delivery)) continue
       // Heard of while it waited here.
-      if (this.#options.progress.isDone(slot, feed, index)) this.onDone(slot, feed, [index])
+      if (this.#options.progress.isDone(slot, feed, index)) this.onDone(slot, feed, new Indexes(index))
       else if (one === 'gone' || this.#isOver(delivery)) void this.#finish(delivery).catch(() => undefined)
       else if (one === undefined) this.#goBack(delivery, limits.groupRetryMs)
       else if (delivery.attempt > this.#options.maxReceives) void this.#bury(one, 'max-receives', delivery.attempt - 1)

@@ -8,6 +8,7 @@
  */
 import { limits } from '../limits.ts'
 import type { FeedId, PeerId } from '../types.ts'
+import { Indexes } from './indexes.ts'
 import type { Era, HadNotice, Notice, Opening, Seek, Start, WorkNotice } from './notice.ts'
 import { Progress, type ProgressState } from './progress.ts'
 import type { Roster } from './roster.ts'
@@ -19,7 +20,7 @@ export type Sought = Seek & { by: PeerId }
 export interface LedgerOptions {
   me: PeerId
   /** Somebody has done these records of a slot. Returns which of them a consumer here has as well. */
-  onDone(slot: number, feed: FeedId, indexes: readonly number[]): readonly number[]
+  onDone(slot: number, feed: FeedId, indexes: Indexes): readonly number[]
   onTwice(id: string, peers: [PeerId, PeerId]): void
 }
 
@@ -87,7 +88,7 @@ export class Ledger {
     for (const [feed, attempts, acks] of feeds) {
       for (const [slot, count, indexes] of attempts) progress.attempted(slot, feed, indexes, count)
       for (const [slot, from, indexes] of acks) {
-        progress.done(slot, feed, from, (indexes.at(-1) ?? from) + 1)
+        progress.done(slot, feed, from, indexes.last + 1)
         if (progress === this.progress) this.#onDone(slot, feed, indexes, by)
       }
     }
@@ -96,11 +97,11 @@ export class Ledger {
   /** What somebody had in hands as it heard that another has it as well. */
   onHad({ records, era }: HadNotice, by: PeerId): void {
     if (this.#progressOf(era) !== this.progress) return
-    for (const [slot, feed, index] of records) this.had(slot, feed, [index], by)
+    for (const [slot, feed, index] of records) this.had(slot, feed, new Indexes(index), by)
   }
 
   /** Somebody has, or had, these records of a slot under a lease of its own. */
-  had(slot: number, feed: FeedId, indexes: readonly number[], by: PeerId): void {
+  had(slot: number, feed: FeedId, indexes: Indexes, by: PeerId): void {
     for (const [index, other] of this.#twice.had(slot, feed, indexes, by))
       this.#options.onTwice(`${feed}/${index}`, [other, by])
   }
@@ -122,10 +123,10 @@ export class Ledger {
     }
   }
 
-  #onDone(slot: number, feed: FeedId, indexes: readonly number[], by: PeerId): void {
+  #onDone(slot: number, feed: FeedId, indexes: Indexes, by: PeerId): void {
     this.had(slot, feed, indexes, by)
     const here = this.#options.onDone(slot, feed, indexes)
-    if (here.length > 0) this.had(slot, feed, here, this.#options.me)
+    for (const some of Indexes.of(here)) this.had(slot, feed, some, this.#options.me)
   }
 
   #merge(state: ProgressState, era: Era | undefined): void {

@@ -6,12 +6,12 @@
  * had in hands as I heard that somebody else has them too. `stock`, `ask`, `lend`, `return`: how members of a queue lend each other records.
  * `sum`: everything known, so that older notices can go.
  *
- * `work` names each record twice, so nearly all that members say is `work`: it is written short, of each run the first index and the steps to those that
- * follow, and checked by hand.
+ * Each record is named in `work` twice, so nearly all that members say is `work`: it is written short, see `Indexes`, and checked by hand.
  */
 import { z } from 'zod'
 import { limits } from '../limits.ts'
 import type { FeedId, PeerId } from '../types.ts'
+import { Indexes } from './indexes.ts'
 import type { KnownSlot } from './leases.ts'
 import { groupTypes } from './settings.ts'
 import { sharedSlots } from './slots.ts'
@@ -133,10 +133,10 @@ const kindOf = z.object({ type: z.string() })
 /** What was done with records of one feed. */
 export type FeedWork = [
   feed: FeedId,
-  /** Handed out now, for the `count`th time, ascending. */
-  attempts: [slot: number, count: number, indexes: number[]][],
+  /** Handed out now, for the `count`th time. */
+  attempts: [slot: number, count: number, indexes: Indexes][],
   /** Acknowledged: records of the slot one behind the other, which has none between `from` and the first of them, nor between two. */
-  acks: [slot: number, from: number, indexes: number[]][],
+  acks: [slot: number, from: number, indexes: Indexes][],
 ]
 
 export interface WorkNotice {
@@ -156,10 +156,6 @@ export type Seek = z.infer<typeof seek>
 export type Era = z.infer<typeof era>
 
 export function encodeNotice(told: Notice): Uint8Array {
-  if (told.type === 'work') {
-    const feeds = told.feeds.map(([name, attempts, acks]) => [name, attempts.map(inSteps), acks.map(inSteps)])
-    return Buffer.from(JSON.stringify({ ...told, feeds }))
-  }
   if (told.type !== 'beat' || told.known === undefined) return Buffer.from(JSON.stringify(told))
   const peers = [...new Set(told.known.map(([, , holder]) => holder))]
   const slots = told.known.map(([number, term, holder, held]) => [number, term, peers.indexOf(holder), held])
@@ -180,6 +176,13 @@ export function decodeNotice(bytes: Uint8Array): Notice | 'unknown' | undefined 
   }
 }
 
+const workBegins = Buffer.from('{"type":"work"')
+
+/** Whether an own notice, as it was encoded, is `work`. */
+export function isOwnWork(bytes: Uint8Array): boolean {
+  return workBegins.equals(bytes.subarray(0, workBegins.length))
+}
+
 function isWork(told: unknown): told is { feeds?: unknown; era?: unknown; ready?: unknown } {
   return typeof told === 'object' && told !== null && 'type' in told && told.type === 'work'
 }
@@ -192,41 +195,35 @@ function workOf(told: { feeds?: unknown; era?: unknown; ready?: unknown }): Work
   return { type: 'work', feeds, ...(parsed && { era: parsed.data }), ...(ready !== undefined && { ready }) }
 }
 
-/** Turns steps into indexes, in place: all of it was made for us. */
+/** Makes indexes of how they were told, in place: all of it was made for us. */
 function isWorkOfAll(feeds: unknown[]): feeds is FeedWork[] {
   let [attempts, acks] = [0, 0]
   for (const one of feeds) {
     if (!Array.isArray(one) || one.length !== 3) return false
     const [name, tried, acked] = one
     if (typeof name !== 'string' || !feedPattern.test(name) || !areRuns(tried) || !areRuns(acked)) return false
-    for (const [, , indexes] of tried) attempts += indexes.length
+    for (const [, , indexes] of tried) attempts += indexes.count
     for (const [, from, indexes] of acked) {
-      acks += indexes.length
-      if ((indexes[0] as number) < from) return false
+      acks += indexes.count
+      if (indexes.first < from) return false
     }
   }
   return attempts <= limits.groupWorkMax && acks <= limits.groupWorkMax
 }
 
-type WorkRun = [slot: number, number: number, indexes: number[]]
-
-function inSteps([slot, number, indexes]: WorkRun): WorkRun {
-  return [slot, number, indexes.map((index, i) => (i === 0 ? index : index - (indexes[i - 1] as number)))]
-}
-
-/** A slot, a number and ascending indexes each. */
-function areRuns(value: unknown): value is WorkRun[] {
+/** A slot, a number and indexes each. */
+function areRuns(value: unknown): value is [number, number, Indexes][] {
   if (!Array.isArray(value)) return false
   for (const one of value) {
     if (!Array.isArray(one) || one.length !== 3) return false
-    const [slot, number, steps] = one
+    const [slot, number, told] = one
     if (!isCount(slot) || slot >= sharedSlots || !isCount(number)) return false
-    if (!Array.isArray(steps) || !isCount(steps[0])) return false
-    for (let i = 1; i < steps.length; i++) {
-      if (!isCount(steps[i]) || steps[i] === 0) return false
-      steps[i] += steps[i - 1]
-    }
-    if (steps.at(-1) >= Number.MAX_SAFE_INTEGER) return false
+    if (!Array.isArray(told) || told.length !== 3) return false
+    const [first, last, steps] = told
+    if (!isCount(first) || !isCount(last) || last >= Number.MAX_SAFE_INTEGER || typeof steps !== 'string') return false
+    // Each step is one at least.
+    if (last - first < steps.length || (steps === '' && last > first)) return false
+    one[2] = new Indexes(first, last, steps)
   }
   return true
 }

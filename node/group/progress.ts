@@ -11,6 +11,7 @@
 import { limits } from '../limits.ts'
 import { type Done, isDone, markDone } from '../topic/done.ts'
 import type { FeedId } from '../types.ts'
+import { Indexes } from './indexes.ts'
 import { Tried } from './tried.ts'
 
 /** Of a feed, as told: `all`, and of each slot that is further its mark and ranges. */
@@ -80,14 +81,15 @@ export class Progress {
     return this.#feeds.get(feed)?.attempts.get(slot)?.get(index) ?? 0
   }
 
-  /** Records of the slot, ascending. Above `limits.groupAttemptsMax` open records the oldest are forgotten: they are handed out more often. */
-  attempted(slot: number, feed: FeedId, indexes: readonly number[], count: number): void {
+  /** Records of the slot. Above `limits.groupAttemptsMax` open records the oldest are forgotten: they are handed out more often. */
+  attempted(slot: number, feed: FeedId, indexes: Indexes, count: number): void {
     const known = this.#feedOf(feed)
     if (known === undefined) return
     const attempts = known.attempts.get(slot) ?? new Tried()
     known.attempts.set(slot, attempts)
     const before = attempts.size
-    attempts.add(openOf(indexes, known.slots.get(slot) ?? { low: known.all, ranges: [] }), count)
+    for (const some of openOf(indexes, known.slots.get(slot) ?? { low: known.all, ranges: [] }))
+      attempts.add(some, count)
     this.#attempts += attempts.size - before
     while (this.#attempts > limits.groupAttemptsMax) this.#forgetOldest()
   }
@@ -106,7 +108,7 @@ export class Progress {
         for (const [from, to] of ranges) this.done(slot, feed, from, to)
       }
     }
-    for (const [slot, feed, index, count] of state.attempts) this.attempted(slot, feed, [index], count)
+    for (const [slot, feed, index, count] of state.attempts) this.attempted(slot, feed, new Indexes(index), count)
   }
 
   feeds(): FeedId[] {
@@ -145,7 +147,9 @@ export class Progress {
     for (const { attempts: bySlot } of this.#feeds.values())
       for (const attempts of bySlot.values())
         if (attempts.size > 0) {
-          this.#forget(attempts, attempts.oldest ?? 0, (attempts.oldest ?? 0) + 1)
+          const before = attempts.size
+          attempts.shift()
+          this.#attempts += attempts.size - before
           return
         }
   }
@@ -160,8 +164,8 @@ export class Progress {
 }
 
 /** The same ones where none of them is done, as of records that were handed out just now. */
-function openOf(indexes: readonly number[], done: Readonly<Done>): readonly number[] {
-  const [first = 0, last = 0] = [indexes[0], indexes.at(-1)]
-  const isOpen = first >= done.low && !done.ranges.some(([from, to]) => from <= last && to > first)
-  return isOpen ? indexes : indexes.filter((index) => !isDone(done, index))
+function openOf(indexes: Indexes, done: Readonly<Done>): Indexes[] {
+  if (indexes.last < done.low) return []
+  const isOpen = indexes.first >= done.low && !done.ranges.some(([from, to]) => indexes.touches(from, to))
+  return isOpen ? [indexes] : Indexes.of([...indexes].filter((index) => !isDone(done, index)))
 }

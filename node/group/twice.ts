@@ -4,10 +4,15 @@
  */
 import { limits } from '../limits.ts'
 import type { FeedId, PeerId } from '../types.ts'
-import { Marked } from './marked.ts'
+import { Indexes } from './indexes.ts'
 
-/** By feed and slot, who had what. */
-type Known = Map<FeedId, Map<number, Marked<PeerId>>>
+interface Had {
+  indexes: Indexes
+  by: PeerId
+}
+
+/** By feed and slot, who had what: a record is in one of them. */
+type Known = Map<FeedId, Map<number, Had[]>>
 
 export class Twice {
   /** In two generations, so that forgetting the oldest costs nothing. */
@@ -28,17 +33,17 @@ export class Twice {
     this.#count = 0
   }
 
-  /** Somebody has, or had, these records of a slot, ascending, under a lease of its own. Returns which of them somebody else did, and who, where that is news. */
-  had(slot: number, feed: FeedId, indexes: readonly number[], by: PeerId): [index: number, other: PeerId][] {
+  /** Somebody has, or had, these records of a slot under a lease of its own. Returns which of them somebody else did, and who, where that is news. */
+  had(slot: number, feed: FeedId, indexes: Indexes, by: PeerId): [index: number, other: PeerId][] {
     const young = this.#youngOf(slot, feed)
-    const old = this.#old.get(feed)?.get(slot)
     const twice: [number, PeerId][] = []
-    for (const index of indexes) {
-      const other = young.get(index) ?? old?.get(index)
-      if (other === undefined) {
-        young.set(index, by)
-        this.#count++
-      } else if (other !== by && this.#isNews(`${feed}/${index}`)) twice.push([index, other])
+    const near: Had[] = []
+    for (const known of [young, this.#old.get(feed)?.get(slot) ?? []])
+      for (const had of known) if (had.indexes.touches(indexes.first, indexes.last + 1)) near.push(had)
+    const fresh = near.length === 0 ? [indexes] : Indexes.of(this.#freshOf(near, feed, indexes, by, twice))
+    for (const some of fresh) {
+      young.push({ indexes: some, by })
+      this.#count += some.count
     }
     if (this.#count > limits.groupDeliveriesMax) {
       this.#old = this.#young
@@ -46,6 +51,19 @@ export class Twice {
       this.#count = 0
     }
     return twice
+  }
+
+  /** Those that nobody had, of the others into `twice` what is to be told. */
+  #freshOf(near: Had[], feed: FeedId, indexes: Indexes, by: PeerId, twice: [number, PeerId][]): number[] {
+    const known = new Map<number, PeerId>()
+    for (const had of near) for (const index of had.indexes) if (!known.has(index)) known.set(index, had.by)
+    const fresh: number[] = []
+    for (const index of indexes) {
+      const other = known.get(index)
+      if (other === undefined) fresh.push(index)
+      else if (other !== by && this.#isNews(`${feed}/${index}`)) twice.push([index, other])
+    }
+    return fresh
   }
 
   #isNews(id: string): boolean {
@@ -58,11 +76,11 @@ export class Twice {
     return true
   }
 
-  #youngOf(slot: number, feed: FeedId): Marked<PeerId> {
-    const slots = this.#young.get(feed) ?? new Map<number, Marked<PeerId>>()
+  #youngOf(slot: number, feed: FeedId): Had[] {
+    const slots = this.#young.get(feed) ?? new Map<number, Had[]>()
     this.#young.set(feed, slots)
-    const marked = slots.get(slot) ?? new Marked<PeerId>()
-    slots.set(slot, marked)
-    return marked
+    const had = slots.get(slot) ?? []
+    slots.set(slot, had)
+    return had
   }
 }

@@ -8,6 +8,7 @@ import { limits } from '../limits.ts'
 import type { Clock, Timer } from '../ports.ts'
 import type { FeedId } from '../types.ts'
 import type { Delivery } from './backlog.ts'
+import { Indexes } from './indexes.ts'
 import type { FeedWork, WorkNotice } from './notice.ts'
 import type { Progress } from './progress.ts'
 
@@ -170,51 +171,49 @@ export class Work {
 }
 
 /** Neighbours are told together. */
-function feedsOf(attempts: Delivery[], acks: Delivery[]): FeedWork[] {
+function feedsOf(attempts: readonly Delivery[], acks: readonly Delivery[]): FeedWork[] {
   const feeds = new Map<FeedId, FeedWork>()
   const of = (feed: FeedId) => {
     const known = feeds.get(feed) ?? [feed, [], []]
     feeds.set(feed, known)
     return known
   }
-  const tried = new Runs()
-  for (const { slot, feed, index, attempt } of attempts.sort(inOrder)) {
-    const run = tried.of(feed, slot)
-    if (run?.number === attempt) run.indexes.push(index)
-    else of(feed)[1].push([slot, attempt, tried.begin(feed, slot, attempt, index)])
+  for (const [feed, slots] of bySlot(attempts)) {
+    const tried = of(feed)[1]
+    for (const deliveries of slots)
+      for (const { slot, attempt, index } of deliveries ?? []) {
+        const run = tried.at(-1)
+        if (run?.[0] !== slot || run[1] !== attempt || !run[2].grow(index))
+          tried.push([slot, attempt, new Indexes(index)])
+      }
   }
-  const acked = new Runs()
-  for (const { slot, feed, from, index } of acks.sort(inOrder)) {
-    const run = acked.of(feed, slot)
-    if (run?.indexes.at(-1) === from - 1) run.indexes.push(index)
-    else of(feed)[2].push([slot, from, acked.begin(feed, slot, from, index)])
+  for (const [feed, slots] of bySlot(acks)) {
+    const acked = of(feed)[2]
+    for (const deliveries of slots)
+      for (const { slot, from, index } of deliveries ?? []) {
+        const run = acked.at(-1)
+        if (run?.[0] !== slot || run[2].last !== from - 1 || !run[2].grow(index))
+          acked.push([slot, from, new Indexes(index)])
+      }
   }
   return [...feeds.values()]
 }
 
-/** Consumers beside each other settle what they have in turns: by slots it is in few runs. */
-function inOrder(one: Delivery, other: Delivery): number {
-  return one.slot - other.slot || one.index - other.index
-}
-
-interface Run {
-  number: number
-  indexes: number[]
-}
-
-/** By feed and slot, the run begun last. */
-class Runs {
-  readonly #feeds = new Map<FeedId, Run[]>()
-
-  of(feed: FeedId, slot: number): Run | undefined {
-    return this.#feeds.get(feed)?.[slot]
+/** By feed and slot, ascending: consumers beside each other settle what they have in turns, and by slots it is in few runs. */
+function bySlot(deliveries: readonly Delivery[]): Map<FeedId, (Delivery[] | undefined)[]> {
+  const feeds = new Map<FeedId, (Delivery[] | undefined)[]>()
+  const unsorted = new Set<Delivery[]>()
+  for (const delivery of deliveries) {
+    const { feed, slot, index } = delivery
+    const slots = feeds.get(feed) ?? []
+    feeds.set(feed, slots)
+    const known = slots[slot]
+    if (known === undefined) slots[slot] = [delivery]
+    else {
+      if ((known.at(-1) as Delivery).index > index) unsorted.add(known)
+      known.push(delivery)
+    }
   }
-
-  begin(feed: FeedId, slot: number, number: number, index: number): number[] {
-    const runs = this.#feeds.get(feed) ?? []
-    const indexes = [index]
-    runs[slot] = { number, indexes }
-    this.#feeds.set(feed, runs)
-    return indexes
-  }
+  for (const some of unsorted) some.sort((one, other) => one.index - other.index)
+  return feeds
 }

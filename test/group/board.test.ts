@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import { HybridClock } from '../../node/feed/hlc.ts'
 import { FeedWriter } from '../../node/feed/writer.ts'
 import { Board } from '../../node/group/board.ts'
+import { Indexes } from '../../node/group/indexes.ts'
 import { encodeNotice, type Notice } from '../../node/group/notice.ts'
 import type { Damage, StoredBatch, TopicLog } from '../../node/store/topic-log.ts'
 import { signingKeyOf } from '../../node/wire/key.ts'
@@ -16,7 +17,7 @@ async function reading(count: number) {
   const writer = new FeedWriter(signingKeyOf(new Uint8Array(32).fill(1)), control, 1, new Uint8Array(8))
   const clock = new HybridClock(() => 1)
   const places = Array.from({ length: count }, (_, offset): StoredBatch => {
-    const told: Notice = { type: 'work', feeds: [['f'.repeat(32) as never, [], [[0, offset, [offset]]]]] }
+    const told: Notice = { type: 'work', feeds: [['f'.repeat(32) as never, [], [[0, offset, new Indexes(offset)]]]] }
     const batch = writer.seal([{ value: encodeNotice(told), time: 1 }], clock.stamp())
     return { row: offset, offset, batch }
   })

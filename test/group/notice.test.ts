@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import * as assert from 'uvu/assert'
+import { Indexes } from '../../node/group/indexes.ts'
 import { decodeNotice, encodeNotice, type Notice } from '../../node/group/notice.ts'
 import { checkGroupOptions, conflictOf } from '../../node/group/settings.ts'
 import { GrapevineError } from '../../node/index.ts'
@@ -13,8 +14,10 @@ const peer = '12D3KooWa' as PeerId
 const topic = 'orders' as TopicName
 const text = (value: unknown) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value))
 
+const all = (...indexes: number[]) => Indexes.of(indexes)[0] as Indexes
+
 const beat: Notice = { type: 'beat', run: 1, n: 1, leaving: false, held: [[0, 1]], claims: [[63, 9]] }
-const work: Notice = { type: 'work', feeds: [[feed, [[0, 1, [3, 9]]], [[0, 0, [3, 4]]]]] }
+const work: Notice = { type: 'work', feeds: [[feed, [[0, 1, all(3, 9)]], [[0, 0, all(3, 4)]]]] }
 const opening = { settings, start: { since: 5, skip: { [feed]: 2 } }, created: 7 }
 
 test('every notice comes back as it was', () => {
@@ -60,21 +63,26 @@ test('what no member tells is not taken', () => {
     { ...work, feeds: [7] },
     { ...work, feeds: [[feed, []]] },
     { ...work, feeds: [[feed, [], {}]] },
-    { ...work, feeds: [['feed', [], [[0, 0, [3]]]]] },
+    { ...work, feeds: [['feed', [], [[0, 0, [3, 3, '']]]]] },
     { ...work, feeds: [[feed, [], [[0, 0, []]]]] },
-    { ...work, feeds: [[feed, [], [[0, 4, [3]]]]] },
-    { ...work, feeds: [[feed, [], [[0, 0, [3, 0]]]]] },
-    { ...work, feeds: [[feed, [[0, 1, [3, -1]]], []]] },
-    { ...work, feeds: [[feed, [], [[0, 0, [3, Number.MAX_SAFE_INTEGER]]]]] },
+    { ...work, feeds: [[feed, [], [[0, 4, [3, 3, '']]]]] },
+    { ...work, feeds: [[feed, [], [[0, 0, [3, 0, '#']]]]] },
+    { ...work, feeds: [[feed, [], [[0, 0, [3, 3, '#']]]]] },
+    { ...work, feeds: [[feed, [], [[0, 0, [3, 4, '']]]]] },
+    { ...work, feeds: [[feed, [], [[0, 0, [3, 4, '##']]]]] },
+    { ...work, feeds: [[feed, [], [[0, 0, [3, 4, 1]]]]] },
+    { ...work, feeds: [[feed, [], [[0, 0, [3, 4]]]]] },
+    { ...work, feeds: [[feed, [[0, 1, [3, -1, '']]], []]] },
+    { ...work, feeds: [[feed, [], [[0, 0, [3, Number.MAX_SAFE_INTEGER, '#']]]]] },
     { ...work, feeds: [[feed, [], [[0, 0]]]] },
     { ...work, feeds: [[feed, [], [[0, 0, 3]]]] },
-    { ...work, feeds: [[feed, [], [[64, 0, [3]]]]] },
-    { ...work, feeds: [[feed, [], [[0, -1, [3]]]]] },
-    { ...work, feeds: [[feed, [[0, 1.5, [3]]], []]] },
-    { ...work, feeds: [[feed, [[0, 1, ['3']]], []]] },
-    { ...work, feeds: [[feed, [], [[0, 0, [Number.MAX_SAFE_INTEGER]]]]] },
-    { ...work, feeds: [[feed, Array.from({ length: 1_001 }, () => [0, 1, [3]]), []]] },
-    { ...work, feeds: Array.from({ length: 2 }, () => [feed, [], Array.from({ length: 501 }, () => [0, 0, [1]])]) },
+    { ...work, feeds: [[feed, [], [[64, 0, [3, 3, '']]]]] },
+    { ...work, feeds: [[feed, [], [[0, -1, [3, 3, '']]]]] },
+    { ...work, feeds: [[feed, [[0, 1.5, [3, 3, '']]], []]] },
+    { ...work, feeds: [[feed, [[0, 1, ['3', 3, '']]], []]] },
+    { ...work, feeds: [[feed, Array.from({ length: 1_001 }, () => [0, 1, [3, 3, '']]), []]] },
+    { ...work, feeds: [[feed, [[0, 1, [3, 1_003, '#'.repeat(1_000)]]], []]] },
+    { ...work, feeds: [1, 2].map(() => [feed, [], Array.from({ length: 501 }, () => [0, 0, [1, 1, '']])]) },
     { ...work, era: [8] },
     { type: 'open', ...opening, settings: { ...settings, type: 'anycast' } },
     { type: 'seek', start: { since: -1, skip: {} }, time: 8 },

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import * as assert from 'uvu/assert'
+import { Indexes } from '../../node/group/indexes.ts'
 import { Progress, type ProgressState } from '../../node/group/progress.ts'
 import { limits } from '../../node/limits.ts'
 import type { FeedId } from '../../node/types.ts'
@@ -41,7 +42,7 @@ function learn(facts: readonly Fact[]): Progress {
   for (const known of facts) {
     if (known.what === 'done') progress.done(known.slot, known.feed, known.from, known.from + known.length)
     else if (known.what === 'before') progress.doneBefore(known.feed, known.index)
-    else progress.attempted(known.slot, known.feed, [known.index], known.count)
+    else progress.attempted(known.slot, known.feed, new Indexes(known.index), known.count)
   }
   return progress
 }
@@ -76,18 +77,18 @@ test('an acknowledgement covers its slot only, and folds to a low-water mark', (
 
 test('attempts are the most that anybody told, and go when the record is done', () => {
   const progress = new Progress()
-  progress.attempted(1, feed, [7], 2)
-  progress.attempted(1, feed, [7], 1)
+  progress.attempted(1, feed, new Indexes(7), 2)
+  progress.attempted(1, feed, new Indexes(7), 1)
   assert.is(progress.attempts(1, feed, 7), 2)
   progress.done(1, feed, 0, 8)
   assert.is(progress.attempts(1, feed, 7), 0)
-  progress.attempted(1, feed, [7], 3)
+  progress.attempted(1, feed, new Indexes(7), 3)
   assert.is(progress.attempts(1, feed, 7), 0)
 })
 
 test('attempts of more open records than are remembered: the oldest count anew', () => {
   const progress = new Progress()
-  for (let i = 0; i <= limits.groupAttemptsMax; i++) progress.attempted(0, feed, [i], 1)
+  for (let i = 0; i <= limits.groupAttemptsMax; i++) progress.attempted(0, feed, new Indexes(i), 1)
   assert.equal([progress.attempts(0, feed, 0), progress.attempts(0, feed, 1)], [0, 1])
 })
 

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import * as assert from 'uvu/assert'
 import { Backlog, type Delivery, type Entry } from '../../node/group/backlog.ts'
+import { Indexes } from '../../node/group/indexes.ts'
 import { Ledger } from '../../node/group/ledger.ts'
 import type { Era, Notice } from '../../node/group/notice.ts'
 import type { FeedId, GroupPosition, GroupRecord, PeerId } from '../../node/types.ts'
@@ -30,7 +31,7 @@ const work: fc.Arbitrary<Work> = fc
   .record({ slot: fc.nat({ max: 2 }), index: fc.nat({ max: 9 }), count: fc.integer({ min: 1, max: 3 }), era })
   .map(({ slot, index, count, era }) => ({
     type: 'work',
-    feeds: [[feed, [[0, count, [index]]], [[slot, index, [index + count - 1]]]]],
+    feeds: [[feed, [[0, count, new Indexes(index)]], [[slot, index, new Indexes(index + count - 1)]]]],
     ...(era && { era }),
   }))
 const fact: fc.Arbitrary<Fact> = fc.oneof(
@@ -79,7 +80,7 @@ test('in whatever order and however often seeks, work and sums are told, all com
 
 test('the latest seek counts, and of what was done only that which was done after it', () => {
   const done = (era: Era | undefined, index: number): Fact => ({
-    work: { type: 'work', feeds: [[feed, [], [[0, index, [index]]]]], ...(era && { era }) },
+    work: { type: 'work', feeds: [[feed, [], [[0, index, new Indexes(index)]]]], ...(era && { era }) },
     by: bob,
   })
   const ledger = ledgerOf([

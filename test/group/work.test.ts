@@ -1,6 +1,7 @@
 /** What a member tells of its work when its disk is full for a while. */
 import * as assert from 'uvu/assert'
 import type { Delivery } from '../../node/group/backlog.ts'
+import { Indexes } from '../../node/group/indexes.ts'
 import type { Notice, WorkNotice } from '../../node/group/notice.ts'
 import { Progress } from '../../node/group/progress.ts'
 import { Work } from '../../node/group/work.ts'
@@ -42,7 +43,7 @@ test('what could not be told was not handed out, and does not count as an attemp
   disk.full = false
   assert.is(await work.handedOut([delivery]).known, true)
   assert.is(progress.attempts(3, feed, 0), 1)
-  assert.equal(told, [{ type: 'work', feeds: [[feed, [[3, 1, [0]]], []]] }])
+  assert.equal(told, [{ type: 'work', feeds: [[feed, [[3, 1, new Indexes(0)]], []]] }])
 })
 
 test('an acknowledgement that could not be written is told as soon as it can, whatever else happens', async () => {
@@ -53,7 +54,7 @@ test('an acknowledgement that could not be written is told as soon as it can, wh
   disk.full = false
   await work.again()
   await work.again()
-  assert.equal(told, [{ type: 'work', feeds: [[feed, [], [[3, 0, [0]]]]] }])
+  assert.equal(told, [{ type: 'work', feeds: [[feed, [], [[3, 0, new Indexes(0)]]]] }])
 })
 
 test('while one notice is on its way the next collects, but not for ever', async () => {
@@ -61,7 +62,7 @@ test('while one notice is on its way the next collects, but not for ever', async
   const of = (index: number): Delivery => ({ ...delivery, index, from: index })
   const acks = () =>
     told.map((notice) =>
-      (notice as WorkNotice).feeds.flatMap(([, , acked]) => acked.flatMap(([, , indexes]) => indexes)),
+      (notice as WorkNotice).feeds.flatMap(([, , acked]) => acked.flatMap(([, , indexes]) => [...indexes])),
     )
   const slow = Promise.withResolvers<void>()
   disk.full = false
@@ -76,7 +77,7 @@ test('while one notice is on its way the next collects, but not for ever', async
   assert.equal(acks(), [[0], [1, 2]])
   assert.equal(
     (told[1] as WorkNotice).feeds[0]?.[1],
-    [[3, 1, [3]]],
+    [[3, 1, new Indexes(3)]],
     'what was handed out before it was made goes along',
   )
   const last = work.acknowledged(of(4)).known
