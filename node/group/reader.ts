@@ -187,42 +187,57 @@ export class Reader {
   }
 
   /** True where something was added. */
-  #take({ batch, offset }: StoredBatch): boolean {
-    const { backlog, progress, slots, isOurs, byKey, sort, duplicates } = this.#options
-    const { feed, head } = batch.head
-    const scan = this.#scanOf(batch)
+  #take(at: StoredBatch): boolean {
+    const { backlog, start } = this.#options
+    const { feed, head } = at.batch.head
+    const scan = this.#scanOf(at.batch)
     scan.next = head.firstIndex + head.count
-    const since = wantedSince(this.#options.start(), feed, head.seq)
+    const since = wantedSince(start(), feed, head.seq)
     if (since === Number.POSITIVE_INFINITY) {
       scan.ends.fill(scan.next)
       return false
     }
-    const records = recordsOf(batch)
     const before = backlog.size + backlog.delayed
-    /** By slot, as far as it was asked. */
-    const ours: boolean[] = []
-    for (let i = 0; records !== undefined && i < records.count; i++) {
-      const index = head.firstIndex + i
-      const key = byKey ? records.key(i) : undefined
-      const sorting = sort?.(records, i)
-      // Where keys are kept in order, each has ids of its own: those of another are in another slot.
-      const inKey = byKey && key !== undefined && sorting?.dedupId !== undefined
-      const dedupId = inKey ? `${key}/${sorting.dedupId}` : sorting?.dedupId
-      if (dedupId !== undefined) duplicates.add(dedupId, feed, index, head.time + records.timeDelta(i))
-      const slot = slots.of(feed, index, key, dedupId)
-      const from = scan.ends[slot] as number
-      scan.ends[slot] = index + 1
-      ours[slot] ??= isOurs(slot)
-      if (!ours[slot] || progress.isDone(slot, feed, index)) continue
-      const lane = byKey && key !== undefined ? `k${key}` : dedupId === undefined ? undefined : `d${dedupId}`
-      const time = head.time + records.timeDelta(i)
-      if (time < since) continue
-      const isTried = progress.attempts(slot, feed, index) > 0
-      const entry = { slot, feed, index, from, offset: offset + i, lane, seq: head.seq, time, isTried }
-      if (sorting === undefined) backlog.add(entry)
-      else backlog.add({ ...entry, ...sorting, ...this.#heldBack(feed, index, sorting), ...(inKey && { dedupId }) })
-    }
+    const records = recordsOf(at.batch)
+    if (records !== undefined) this.#takeAll(at, records, scan.ends, since)
     return backlog.size + backlog.delayed > before
+  }
+
+  #takeAll(at: StoredBatch, records: RecordBatch, ends: Float64Array, since: number): void {
+    /** By slot, as far as it was asked. */
+    const ours = new Array<boolean | undefined>(this.#options.slots.count).fill(undefined)
+    for (let i = 0; i < records.count; i++) this.#takeOne(at, records, i, ends, since, ours)
+  }
+
+  #takeOne(
+    { batch, offset }: StoredBatch,
+    records: RecordBatch,
+    i: number,
+    ends: Float64Array,
+    since: number,
+    ours: (boolean | undefined)[],
+  ): void {
+    const { backlog, progress, slots, isOurs, byKey, sort, duplicates } = this.#options
+    const { feed, head } = batch.head
+    const index = head.firstIndex + i
+    const key = byKey ? records.key(i) : undefined
+    const sorting = sort?.(records, i)
+    // Where keys are kept in order, each has ids of its own: those of another are in another slot.
+    const inKey = byKey && key !== undefined && sorting?.dedupId !== undefined
+    const dedupId = inKey ? `${key}/${sorting.dedupId}` : sorting?.dedupId
+    if (dedupId !== undefined) duplicates.add(dedupId, feed, index, head.time + records.timeDelta(i))
+    const slot = slots.of(feed, index, key, dedupId)
+    const from = ends[slot] as number
+    ends[slot] = index + 1
+    ours[slot] ??= isOurs(slot)
+    if (!ours[slot] || progress.isDone(slot, feed, index)) return
+    const lane = byKey && key !== undefined ? `k${key}` : dedupId === undefined ? undefined : `d${dedupId}`
+    const time = head.time + records.timeDelta(i)
+    if (time < since) return
+    const isTried = progress.attempts(slot, feed, index) > 0
+    const entry = { slot, feed, index, from, offset: offset + i, lane, seq: head.seq, time, isTried }
+    if (sorting === undefined) backlog.add(entry)
+    else backlog.add({ ...entry, ...sorting, ...this.#heldBack(feed, index, sorting), ...(inKey && { dedupId }) })
   }
 
   /** What somebody borrowed is left to it. */

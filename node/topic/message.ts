@@ -87,8 +87,7 @@ export function recordsOf(batch: Batch): RecordBatch | undefined {
   const { head, body } = batch
   try {
     const records = openRecords(expandBody(head.head, body), head.head.count)
-    // Finds each record once, so that nothing malformed surfaces in the application's hands.
-    for (let i = 0; i < records.count; i++) records.timeDelta(i)
+    records.check()
     remember(batch, records)
     return records
   } catch (error) {

@@ -111,7 +111,14 @@ export class RecordBatch {
     if (this.#width !== 2 && this.#width !== 4) throw new WireError('a record batch has offsets of an unknown width')
     this.#table = this.#at + 1
     this.#area = this.#table + count * this.#width
-    this.#checkTable()
+    if (this.#area > this.#bytes.length) throw new WireError('a record batch ends inside its table')
+    if (this.#area + this.#checkTable() !== this.#bytes.length)
+      throw new WireError('a record batch has another size than its table')
+  }
+
+  /** Finds each record once. Nothing malformed surfaces afterwards. */
+  check(): void {
+    for (let i = 0; i < this.count; i++) this.#locate(i)
   }
 
   /** A view, not a copy. */
@@ -146,16 +153,15 @@ export class RecordBatch {
     return this.#timeDelta
   }
 
-  /** The smallest record is two bytes, flags and time; the last ends where the body does. */
-  #checkTable(): void {
-    if (this.#area > this.#bytes.length) throw new WireError('a record batch ends inside its table')
+  /** The smallest record is two bytes, flags and time. Returns where the last ends. */
+  #checkTable(): number {
     let last = 0
     for (let i = 0; i < this.count; i++) {
       const end = this.#endOf(i)
       if (end < last + 2) throw new WireError('a record batch has overlapping records')
       last = end
     }
-    if (this.#area + last !== this.#bytes.length) throw new WireError('a record batch has another size than its table')
+    return last
   }
 
   /** Where record `index` ends, counted from where the records begin. */
