@@ -5,7 +5,7 @@
  *      ^_________|_______|           given back, refused (perhaps for a while), or not acknowledged in time
  *
  * 1. Of one lane at most one record is taken or out, and always the oldest: that is what keeps a key in order. Where order is not
- *    promised, every record is a lane of its own.
+ *    promised, a record is its own lane.
  * 2. A record is here once. Its place in the log is kept, not its bytes.
  * 3. One that shall not be handed out yet waits for its time, and keeps what follows it in its lane waiting.
  * 4. What is done with a record that is out counts only under the delivery it was taken with. One that goes back before anybody had it was not tried.
@@ -47,8 +47,10 @@ export interface Delivery extends Pick<Entry, 'slot' | 'feed' | 'index' | 'from'
   readonly term: number
   /** How often the group had been moved when it was taken. */
   readonly round: number
-  /** Who has it: for whoever hands it out. */
-  taker?: unknown
+  /** To whom it is given: for whoever hands it out. */
+  given?: unknown
+  /** Who has it of those it is given to: for these. */
+  with?: 'consumer' | 'application' | undefined
 }
 
 /** Knows its place here, so that nothing is looked up for it. */
@@ -64,7 +66,8 @@ class Taken implements Delivery {
   readonly term: number
   readonly round: number
   readonly waiting: Waiting
-  taker: unknown = undefined
+  given: unknown = undefined
+  with: 'consumer' | 'application' | undefined = undefined
 
   constructor(waiting: Waiting, attempt: number, term: number, round: number) {
     const { slot, feed, index, from, offset, expires, dedupId } = waiting.entry
@@ -82,39 +85,52 @@ class Taken implements Delivery {
   }
 }
 
-interface Waiting {
+class Waiting implements Placed {
   entry: Entry
-  readonly lane: Lane
-  state: 'waiting' | 'taken' | 'out'
+  /** Undefined: it is its own. */
+  readonly lane: Lane | undefined
+  level: Placed['level'] = undefined
+  state: 'waiting' | 'taken' | 'out' = 'waiting'
   /** Under which it is taken or out. */
-  delivery: Delivery | undefined
+  delivery: Delivery | undefined = undefined
   /** The attempt under which it was taken and went back before anybody had it: it is that attempt still. */
-  unused: number | undefined
+  unused: number | undefined = undefined
   /** Where it waits. What its consumer did not want goes behind what nobody has had yet. */
   place: Place
   /** It is out, and not to come again: the group was moved past it. */
-  isPassed: boolean
+  isPassed = false
   /** Nobody has had it, and its time has not come. */
   delayed: boolean
   /** Waiting: not to be handed out before. Out: to be acknowledged until. */
   at: number
+
+  constructor(entry: Entry, lane: Lane | undefined, place: Place, at: number) {
+    this.entry = entry
+    this.lane = lane
+    this.place = place
+    this.delayed = at > 0
+    this.at = at
+  }
 }
 
-interface Lane extends Placed {
-  readonly key: string | undefined
+/** Records that go one after the other: of one key, or sent under one id. */
+class Lane implements Placed {
+  readonly key: string
+  level: Placed['level'] = undefined
   /** In the order of the log. */
-  readonly records: Waiting[]
+  readonly records: Waiting[] = []
+
+  constructor(key: string) {
+    this.key = key
+  }
 }
 
 export class Backlog {
   readonly #records = new Map<FeedId, Map<number, Waiting>>()
   #count = 0
-  /** Those with a key. */
   readonly #lanes = new Map<string, Lane>()
-  readonly #ready = new Ready<Lane>()
+  readonly #ready = new Ready<Lane | Waiting>()
   #newest = -1
-  /** Records with a time: refused for a while, or out. */
-  readonly #timed = new Set<Waiting>()
   /** By slot, records that are here, and those that an application has; and all of the latter. */
   readonly #inSlot: number[] = []
   readonly #busy: number[] = []
@@ -167,31 +183,13 @@ export class Backlog {
   add(entry: Entry): void {
     const { feed, index, offset, isTried, notBefore: at = 0 } = entry
     if (this.has(feed, index)) return
-    const known = entry.lane === undefined ? undefined : this.#lanes.get(entry.lane)
-    const lane: Lane = known ?? { key: entry.lane, records: [], level: undefined }
     const place = isTried ? 'again' : at > 0 || offset < this.#newest ? 'overdue' : 'new'
-    const waiting: Waiting = {
-      entry,
-      lane,
-      state: 'waiting',
-      delivery: undefined,
-      unused: undefined,
-      place,
-      isPassed: false,
-      delayed: at > 0,
-      at,
-    }
+    const lane = entry.lane === undefined ? undefined : this.#laneOf(entry.lane)
+    const waiting = new Waiting(entry, lane, place, at)
     this.#put(waiting)
-    if (at > 0) {
-      this.#delayed++
-      this.#timed.add(waiting)
-    }
-    if (known !== undefined) insert(lane.records, waiting)
-    else {
-      lane.records.push(waiting)
-      if (lane.key !== undefined) this.#lanes.set(lane.key, lane)
-      if (at === 0) this.#setReady(waiting)
-    }
+    if (at > 0) this.#delayed++
+    if (lane !== undefined) insert(lane.records, waiting)
+    if (at === 0 && (lane === undefined || lane.records.length === 1)) this.#setReady(waiting)
     this.#newest = Math.max(this.#newest, offset)
   }
 
@@ -204,7 +202,7 @@ export class Backlog {
     const taken: Delivery[] = []
     if (most < 1 || this.#ready.size === 0) return taken
     for (const lane of this.#ready.inOrder()) {
-      const [oldest] = lane.records
+      const oldest = lane instanceof Waiting ? lane : lane.records[0]
       const term = oldest && termOf(oldest.entry.slot)
       // A slot that is being handed over: its records go with it.
       if (oldest === undefined || term === undefined) continue
@@ -230,7 +228,6 @@ export class Backlog {
     waiting.at = until
     this.#busy[slot] = (this.#busy[slot] ?? 0) + 1
     this.#out++
-    this.#timed.add(waiting)
     return true
   }
 
@@ -311,6 +308,7 @@ export class Backlog {
   #end(waiting: Waiting): void {
     this.#remove(waiting)
     const { lane } = waiting
+    if (lane === undefined) return
     const at = lane.records.indexOf(waiting)
     lane.records.splice(at, 1)
     const [oldest] = lane.records
@@ -327,28 +325,30 @@ export class Backlog {
     for (const waiting of this.#all()) {
       if (waiting.entry.slot !== slot) continue
       this.#remove(waiting)
-      this.#forget(waiting.lane)
+      if (waiting.lane !== undefined) this.#forget(waiting.lane)
     }
   }
 
   /** What falls due: refused records are ready again, what was not acknowledged in time goes back. Returns the latter. */
   expire(now: number): Delivery[] {
     const expired: Delivery[] = []
-    for (const waiting of this.#timed) {
-      if (waiting.at > now) continue
-      if (waiting.state === 'out' && waiting.delivery !== undefined) {
-        waiting.place = 'again'
-        expired.push(waiting.delivery)
+    for (const known of this.#records.values())
+      for (const waiting of known.values()) {
+        if (waiting.at === 0 || waiting.at > now) continue
+        if (waiting.state === 'out' && waiting.delivery !== undefined) {
+          waiting.place = 'again'
+          expired.push(waiting.delivery)
+        }
+        this.#wait(waiting, 0)
       }
-      this.#wait(waiting, 0)
-    }
     return expired
   }
 
   /** When `expire` has something to do next. */
   nextAt(): number | undefined {
     let next: number | undefined
-    for (const { at } of this.#timed) if (next === undefined || at < next) next = at
+    for (const known of this.#records.values())
+      for (const { at } of known.values()) if (at > 0 && (next === undefined || at < next)) next = at
     return next
   }
 
@@ -387,8 +387,10 @@ export class Backlog {
     waiting.at = at
     if (waiting.delayed) this.#delayed--
     waiting.delayed = false
-    if (at > 0) this.#timed.add(waiting)
-    else this.#timed.delete(waiting)
+    if (lane === undefined) {
+      if (at === 0) this.#setReady(waiting)
+      return
+    }
     const { records } = lane
     if (records[0] !== waiting) return
     // What lies before it was read again while it was out.
@@ -397,8 +399,8 @@ export class Backlog {
     if (oldest?.at === 0) this.#setReady(oldest)
   }
 
-  #setReady({ lane, place: own, entry: { priority = limits.queuePriority } }: Waiting, place = own): void {
-    this.#ready.add(lane, priority, place)
+  #setReady(waiting: Waiting, place = waiting.place): void {
+    this.#ready.add(waiting.lane ?? waiting, waiting.entry.priority ?? limits.queuePriority, place)
   }
 
   #remove(waiting: Waiting): void {
@@ -408,14 +410,22 @@ export class Backlog {
     if (known?.size === 0) this.#records.delete(feed)
     this.#inSlot[slot] = (this.#inSlot[slot] ?? 1) - 1
     this.#count--
-    this.#timed.delete(waiting)
+    this.#ready.delete(waiting)
     if (waiting.delayed) this.#delayed--
     if (waiting.state === 'out') this.#free(slot)
     waiting.delivery = undefined
   }
 
+  #laneOf(key: string): Lane {
+    const known = this.#lanes.get(key)
+    if (known !== undefined) return known
+    const lane = new Lane(key)
+    this.#lanes.set(key, lane)
+    return lane
+  }
+
   #forget(lane: Lane): void {
-    if (lane.key !== undefined) this.#lanes.delete(lane.key)
+    this.#lanes.delete(lane.key)
     this.#ready.delete(lane)
   }
 

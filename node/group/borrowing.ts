@@ -138,7 +138,7 @@ export class Borrowing implements Settler {
       return undefined
     }
     this.#has.set(delivery, { from, until })
-    return { delivery, head: batch.head, records, at }
+    return { delivery, batch: { head: batch.head, records, offset: offset - at }, at }
   }
 
   /** Its holder has it, so it is on its way to us, if it is not here. */

@@ -36,7 +36,7 @@ export function livingHeaders(headers: Headers): Headers {
 }
 
 /** Resolves when the dead letter is on disk, and on another peer's where there is one. Rejects as `publish` does. */
-export async function bury({ head, records, at, delivery }: Loaded, burial: Burial): Promise<void> {
+export async function bury({ batch: { head, records }, at, delivery }: Loaded, burial: Burial): Promise<void> {
   const key = records.key(at)
   const about = {
     [deadHeaders.reason]: burial.reason,

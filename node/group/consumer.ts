@@ -1,9 +1,8 @@
 /** One `consume()`: an iteration over the records that this member's desk hands out, and the records themselves. */
-import assert from 'node:assert/strict'
 import { GrapevineError, isError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Codec } from '../topic/codec.ts'
-import { DeliveredMessage } from '../topic/message.ts'
+import { OpenedRecord } from '../topic/message.ts'
 import type { ConsumeOptions, QueueRecord, Settling } from '../types.ts'
 import { Ahead } from './ahead.ts'
 import type { Delivery } from './backlog.ts'
@@ -22,9 +21,12 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
   readonly #waiters: PromiseWithResolvers<Result<T>>[] = []
   readonly #borrower: Borrower
   readonly #ahead: Ahead
-  readonly #ready = new Map<Delivery, Loaded>()
-  /** Of our own slots, what the application has. */
-  readonly #hands = new Set<Delivery>()
+  /** What waits for the application to ask, and what went back meanwhile. */
+  #queue: Loaded[] = []
+  /** How many of these wait. */
+  #ready = 0
+  /** How many records of our own slots the application has. */
+  #hands = 0
   #desk: Desk | undefined
   #ended = false
   /** Since when records wait for the application to ask. */
@@ -64,7 +66,7 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
 
   /** What the application may have more. */
   get #room(): number {
-    return this.#most - this.#hands.size - this.#borrower.size
+    return this.#most - this.#hands - this.#borrower.size
   }
 
   next(): Promise<Result<T>> {
@@ -95,10 +97,12 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
   }
 
   push(loaded: Loaded, now: number): void {
-    if (this.#ready.size === 0 && this.#waiters.length > 0 && this.#room > 0) this.#ahead.onFed(now)
-    this.#ready.set(loaded.delivery, loaded)
+    if (this.#ready === 0 && this.#waiters.length > 0 && this.#room > 0) this.#ahead.onFed(now)
+    this.#queue.push(loaded)
+    loaded.delivery.with = 'consumer'
+    this.#ready++
     this.#serve()
-    if (this.#ready.size > 0 && this.#waiters.length === 0) this.#unaskedSince ??= now
+    if (this.#ready > 0 && this.#waiters.length === 0) this.#unaskedSince ??= now
   }
 
   isStalled(since: number): boolean {
@@ -107,23 +111,23 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
 
   takeBack(): Loaded[] {
     this.#unaskedSince = undefined
-    const unused = [...this.#ready.values()]
-    this.#ready.clear()
+    const unused = this.#waiting()
+    this.#queue = []
+    for (const { delivery } of unused) this.#pass(delivery, undefined)
     return unused
   }
 
   onGone(delivery: Delivery): void {
-    this.#ready.delete(delivery)
+    const wasHad = delivery.with === 'application'
+    this.#pass(delivery, undefined)
     // What was told ahead takes its place.
-    if (this.#hands.delete(delivery) && this.#waiters.length > 0 && this.#ready.size > 0)
-      queueMicrotask(() => this.#serve())
+    if (wasHad && this.#waiters.length > 0 && this.#ready > 0) queueMicrotask(() => this.#serve())
   }
 
   onBeat(): void {
-    const [first] = this.#ready.keys()
-    if (!this.#ahead.isSlow(first)) return
-    const unused = [...this.#ready.keys()].slice(Math.max(0, this.#room))
-    for (const delivery of unused) this.#desk?.giveBack(delivery, 0, false)
+    const waiting = this.#waiting()
+    if (!this.#ahead.isSlow(waiting[0]?.delivery)) return
+    for (const { delivery } of waiting.slice(Math.max(0, this.#room))) this.#desk?.giveBack(delivery, 0, false)
   }
 
   fail(error: unknown): void {
@@ -169,24 +173,39 @@ export class Consumer<T> implements AsyncIterable<QueueRecord<T>>, AsyncIterator
   #nextRecord(): QueueRecord<T> | undefined {
     const desk = this.#desk
     if (desk === undefined) return undefined
-    for (const [delivery, loaded] of this.#ready) {
-      if (this.#room < 1) return undefined
-      this.#ready.delete(delivery)
+    while (this.#ready > 0 && this.#room > 0) {
+      const loaded = this.#queue.shift() as Loaded
+      const { delivery } = loaded
+      if (delivery.with !== 'consumer') continue
+      this.#pass(delivery, undefined)
       const value = decode(this.#codec, loaded)
       if (value === undefined) void desk.refuse(loaded)
       else if (desk.handOut(delivery)) {
-        this.#hands.add(delivery)
+        this.#pass(delivery, 'application')
         this.#ahead.onHad()
-        return new HandedOut<T>(desk, loaded, this.#codec, value.value as T)
+        return new HandedOut<T>(desk, loaded, value.value as T)
       }
     }
+    if (this.#ready > 0) return undefined
     const settler = this.#member.borrowed
     for (let loaded = this.#borrower.next(); loaded && settler; loaded = this.#borrower.next()) {
       const value = decode(this.#codec, loaded)
       if (value === undefined) void settler.refuse(loaded)
-      else return new HandedOut<T>(settler, loaded, this.#codec, value.value as T)
+      else return new HandedOut<T>(settler, loaded, value.value as T)
     }
     return undefined
+  }
+
+  #waiting(): Loaded[] {
+    return this.#queue.filter(({ delivery }) => delivery.with === 'consumer')
+  }
+
+  /** Of what it is given, who has it now. */
+  #pass(delivery: Delivery, to: Delivery['with']): void {
+    if (delivery.with === 'consumer') this.#ready--
+    if (delivery.with === 'application') this.#hands--
+    if (to === 'application') this.#hands++
+    delivery.with = to
   }
 }
 
@@ -196,7 +215,7 @@ export function receiptOf({ feed, index, attempt, term }: Delivery): string {
 }
 
 /** Undefined where the bytes are not what the codec says. */
-export function decode(codec: Codec, { records, at }: Loaded): { value: unknown } | undefined {
+export function decode(codec: Codec, { batch: { records }, at }: Loaded): { value: unknown } | undefined {
   try {
     return { value: codec.decode(records.value(at)) }
   } catch (error) {
@@ -242,23 +261,16 @@ export class Settlement implements Settling {
   }
 }
 
-/** One function for all of them, since each settles by its own delivery. */
-const settlesItself = (): Promise<void> => assert.fail('a record that was handed out is acknowledged by its delivery')
-
-export class HandedOut<T> extends DeliveredMessage<T> implements QueueRecord<T> {
+export class HandedOut<T> extends OpenedRecord implements QueueRecord<T> {
+  readonly value: T
   readonly #delivery: Delivery
-  readonly #value: T
   readonly #settlement: Settlement
 
-  constructor(settler: Settler, { delivery, head, records, at }: Loaded, codec: Codec, value: T) {
-    super({ head, records, offset: delivery.offset - at, codec, ack: settlesItself }, at)
+  constructor(settler: Settler, { delivery, batch, at }: Loaded, value: T) {
+    super(batch, at)
+    this.value = value
     this.#delivery = delivery
-    this.#value = value
     this.#settlement = new Settlement(settler, delivery)
-  }
-
-  override get value(): T {
-    return this.#value
   }
 
   get attempt(): number {
@@ -273,7 +285,7 @@ export class HandedOut<T> extends DeliveredMessage<T> implements QueueRecord<T> 
     return receiptOf(this.#delivery)
   }
 
-  override ack(): Promise<void> {
+  ack(): Promise<void> {
     return this.#settlement.ack()
   }
 

@@ -9,10 +9,8 @@ import { GrapevineError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Clock, Timer } from '../ports.ts'
 import type { TopicLog } from '../store/topic-log.ts'
-import { recordsOf } from '../topic/message.ts'
+import { type Opened, recordsOf } from '../topic/message.ts'
 import type { DeadReason, FeedId, PeerId } from '../types.ts'
-import type { Batch, SignedHead } from '../wire/head.ts'
-import type { RecordBatch } from '../wire/record.ts'
 import type { Backlog, Delivery, Entry } from './backlog.ts'
 import type { Duplicates } from './duplicates.ts'
 import { Indexes } from './indexes.ts'
@@ -22,9 +20,8 @@ import type { Work } from './work.ts'
 /** A delivery with what is to be delivered. */
 export interface Loaded {
   delivery: Delivery
-  head: SignedHead
-  records: RecordBatch
-  /** Which of the records it is. */
+  batch: Opened
+  /** Which of the batch's records it is. */
   at: number
 }
 
@@ -37,6 +34,12 @@ export interface Taker {
   push(loaded: Loaded, now: number): void
   /** A record it was given is not its any more. */
   onGone(delivery: Delivery): void
+}
+
+/** With how many records a taker has. */
+interface Given {
+  readonly taker: Taker
+  count: number
 }
 
 /** Where a consumer settles what it was given. Each throws, or rejects, with `LeaseLost`. */
@@ -76,12 +79,13 @@ export interface DeskOptions {
 
 export class Desk implements Settler {
   readonly #options: DeskOptions
-  /** With how many records each has. */
-  readonly #takers = new Map<Taker, number>()
+  readonly #takers = new Map<Taker, Given>()
+  /** Those that left: their applications may have records still. */
+  readonly #gone = new WeakMap<Taker, Given>()
   /** Until what each was given last has reached it. */
   readonly #giving = new WeakMap<Taker, Promise<void>>()
   /** The batch last opened, and where it begins in the log: those that are handed out are mostly neighbours, and opening may mean decompressing. */
-  #opened: { batch: Batch; offset: number; records: RecordBatch } | undefined
+  #opened: Opened | undefined
   /** One for all takings: the compiler takes another function for another program. */
   readonly #attempts = (slot: number, feed: FeedId, index: number) => this.#options.progress.attempts(slot, feed, index)
   #timer: { at: number; timer: Timer } | undefined
@@ -94,12 +98,14 @@ export class Desk implements Settler {
   }
 
   join(taker: Taker): void {
-    this.#takers.set(taker, 0)
+    this.#takers.set(taker, this.#gone.get(taker) ?? { taker, count: 0 })
     this.serve()
   }
 
   /** What it has not handed on yet goes back; what its application has it may still settle. */
   leave(taker: Taker, unused: readonly Loaded[]): void {
+    const given = this.#takers.get(taker)
+    if (given !== undefined) this.#gone.set(taker, given)
     this.#takers.delete(taker)
     for (const { delivery } of unused) this.#goBack(delivery)
     this.serve()
@@ -107,7 +113,7 @@ export class Desk implements Settler {
 
   /** Records that are on their way to it or with it. */
   givenTo(taker: Taker): number {
-    return this.#takers.get(taker) ?? 0
+    return this.#takers.get(taker)?.count ?? 0
   }
 
   close(): void {
@@ -117,7 +123,8 @@ export class Desk implements Settler {
 
   /** Records were read: some at once, some for later. */
   onAdded(): void {
-    const next = this.#options.backlog.nextAt()
+    const { backlog } = this.#options
+    const next = backlog.delayed > 0 ? backlog.nextAt() : undefined
     if (next !== undefined) this.#wakeAt(next)
     this.serve()
   }
@@ -242,11 +249,11 @@ export class Desk implements Settler {
     if (this.#closed) return undefined
     const asked: Promise<void>[] = []
     const { backlog, termOf } = this.#options
-    for (const [taker, has] of this.#takers) {
-      const taken = backlog.take(taker.concurrency - has, termOf, this.#attempts)
+    for (const [taker, given] of this.#takers) {
+      const taken = backlog.take(taker.concurrency - given.count, termOf, this.#attempts)
       if (taken.length === 0) continue
-      for (const delivery of taken) delivery.taker = taker
-      this.#takers.set(taker, has + taken.length)
+      for (const delivery of taken) delivery.given = given
+      given.count += taken.length
       asked.push(
         new Promise((onAsked) => {
           this.#giving.set(taker, this.#give(taker, taken, this.#giving.get(taker), onAsked))
@@ -305,18 +312,18 @@ export class Desk implements Settler {
     const at = await this.#options.log.at(delivery.offset)
     if (at !== undefined && 'damaged' in at) return undefined
     const records = at && recordsOf(at.batch)
-    this.#opened = records && { batch: at.batch, offset: at.offset, records }
+    this.#opened = records && { head: at.batch.head, records, offset: at.offset }
     return this.#inOpened(delivery) ?? 'gone'
   }
 
   /** Undefined where it is in another batch. */
   #inOpened(delivery: Delivery): Loaded | undefined {
-    if (this.#opened === undefined) return undefined
-    const { batch, offset, records } = this.#opened
+    const batch = this.#opened
+    if (batch === undefined) return undefined
     const { feed, head } = batch.head
-    const at = delivery.offset - offset
-    const isHere = at >= 0 && at < records.count && delivery.feed === feed && delivery.index === head.firstIndex + at
-    return isHere ? { delivery, head: batch.head, records, at } : undefined
+    const at = delivery.offset - batch.offset
+    const isHere = at >= 0 && at < head.count && delivery.feed === feed && delivery.index === head.firstIndex + at
+    return isHere ? { delivery, batch, at } : undefined
   }
 
   async #bury(loaded: Loaded, reason: DeadReason, attempts: number): Promise<void> {
@@ -367,25 +374,19 @@ export class Desk implements Settler {
 
   /** Whether a consumer of this member has it. */
   #isHere(delivery: Delivery): boolean {
-    return this.#takerOf(delivery)?.to === undefined
-  }
-
-  #takerOf(delivery: Delivery): Taker | undefined {
-    return delivery.taker as Taker | undefined
+    return (delivery.given as Given | undefined)?.taker.to === undefined
   }
 
   #isGiven(delivery: Delivery): boolean {
-    return delivery.taker !== undefined
+    return delivery.given !== undefined
   }
 
   #release(delivery: Delivery): void {
-    const taker = this.#takerOf(delivery)
-    if (taker === undefined) return
-    delivery.taker = undefined
-    const has = this.#takers.get(taker)
-    if (has === undefined) return
-    this.#takers.set(taker, has - 1)
-    taker.onGone(delivery)
+    const given = delivery.given as Given | undefined
+    if (given === undefined) return
+    delivery.given = undefined
+    given.count--
+    given.taker.onGone(delivery)
   }
 
   #onChange(): void {

@@ -77,7 +77,7 @@ export class Lending {
   #tell(loan: Loan, id: number, lent: readonly Loaded[]): void {
     const { tell, desk, visibilityMs } = this.#options
     for (const { delivery } of lent) this.#lent.set(idOf(delivery), { loan, delivery })
-    const records = lent.map(({ delivery, head }): Lend['records'][number] => {
+    const records = lent.map(({ delivery, batch: { head } }): Lend['records'][number] => {
       const { slot, feed, index, from, attempt, term } = delivery
       return [slot, feed, head.head.seq, index, from, attempt, term]
     })

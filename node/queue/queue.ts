@@ -79,7 +79,7 @@ export class PublicQueue<T> implements Queue<T> {
         const value = decode(codec, loaded)
         if (value === undefined) void settler.refuse(loaded)
         else lender.remember(one)
-        if (value !== undefined) records.push(new HandedOut<T>(settler, loaded, codec, value.value as T))
+        if (value !== undefined) records.push(new HandedOut<T>(settler, loaded, value.value as T))
       }
       // What nobody can decode is a dead letter, and nothing that was received.
       if (records.length > 0 || lent.length === 0) return records

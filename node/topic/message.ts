@@ -7,60 +7,60 @@ import type { Batch, SignedHead } from '../wire/head.ts'
 import { openRecords, type RecordBatch } from '../wire/record.ts'
 import type { Codec } from './codec.ts'
 
-/** What the records of one delivered batch share. */
-export interface Delivery {
-  head: SignedHead
-  records: RecordBatch
+/** A batch that is open. */
+export interface Opened {
+  readonly head: SignedHead
+  readonly records: RecordBatch
   /** Offset of the batch's first record. */
-  offset: number
+  readonly offset: number
+}
+
+/** What the records of one delivered batch share. */
+export interface Delivery extends Opened {
   codec: Codec
   ack(feed: FeedId, index: number): Promise<void>
 }
 
-export class DeliveredMessage<T> implements Message<T> {
-  readonly #delivery: Delivery
+/** All of a record but its value, and what becomes of it. */
+export class OpenedRecord {
+  readonly #opened: Opened
   readonly #at: number
 
-  constructor(delivery: Delivery, at: number) {
-    this.#delivery = delivery
+  constructor(opened: Opened, at: number) {
+    this.#opened = opened
     this.#at = at
   }
 
   get topic(): TopicName {
-    return this.#delivery.head.head.topic
-  }
-
-  /** Throws `CodecFailed` where the bytes are not what the topic's codec says. */
-  get value(): T {
-    return this.#delivery.codec.decode(this.#delivery.records.value(this.#at)) as T
+    return this.#opened.head.head.topic
   }
 
   get key(): string | undefined {
-    return this.#delivery.records.key(this.#at)
+    return this.#opened.records.key(this.#at)
   }
 
   get headers(): Headers {
-    return this.#delivery.records.headers(this.#at)
+    return this.#opened.records.headers(this.#at)
   }
 
   get time(): number {
-    return this.#delivery.head.head.time + this.#delivery.records.timeDelta(this.#at)
+    return this.#opened.head.head.time + this.#opened.records.timeDelta(this.#at)
   }
 
   get publisher(): PeerId {
-    return this.#delivery.head.author
+    return this.#opened.head.author
   }
 
   get feed(): FeedId {
-    return this.#delivery.head.feed
+    return this.#opened.head.feed
   }
 
   get seq(): number {
-    return this.#delivery.head.head.seq
+    return this.#opened.head.head.seq
   }
 
   get index(): number {
-    return this.#delivery.head.head.firstIndex + this.#at
+    return this.#opened.head.head.firstIndex + this.#at
   }
 
   get id(): string {
@@ -68,7 +68,23 @@ export class DeliveredMessage<T> implements Message<T> {
   }
 
   get offset(): number {
-    return this.#delivery.offset + this.#at
+    return this.#opened.offset + this.#at
+  }
+}
+
+export class DeliveredMessage<T> extends OpenedRecord implements Message<T> {
+  readonly #delivery: Delivery
+  readonly #at: number
+
+  constructor(delivery: Delivery, at: number) {
+    super(delivery, at)
+    this.#delivery = delivery
+    this.#at = at
+  }
+
+  /** Throws `CodecFailed` where the bytes are not what the topic's codec says. */
+  get value(): T {
+    return this.#delivery.codec.decode(this.#delivery.records.value(this.#at)) as T
   }
 
   ack(): Promise<void> {

@@ -190,8 +190,8 @@ export const groupMutants: Mutant[] = [
   {
     name: 'refuse-for-good',
     file: 'node/group/backlog.ts',
-    find: '    if (at > 0) this.#timed.add(waiting)\n    else this',
-    replace: '    if (at > 0) this.#timed.delete(waiting)\n    else this',
+    find: '    waiting.at = at\n    if (waiting.delayed)',
+    replace: '    waiting.at = at > 0 ? Number.POSITIVE_INFINITY : 0\n    if (waiting.delayed)',
     breaks: 'G7',
     why: 'a record that was refused for a while does not come again',
   },

@@ -50,9 +50,9 @@ export const queueMutants: Mutant[] = [
   {
     name: 'skip-who-waits-for-its-time',
     file: 'node/group/backlog.ts',
-    find: '    if (known !== undefined) insert(lane.records, waiting)\n',
+    find: '    if (lane !== undefined) insert(lane.records, waiting)\n',
     replace:
-      '    if (lane.records[0]?.delayed) lane.records.unshift(waiting), at === 0 && this.#setReady(waiting)\n    else if (known !== undefined) insert(lane.records, waiting)\n',
+      '    if (lane?.records[0]?.delayed) lane.records.unshift(waiting), at === 0 && this.#setReady(waiting)\n    else if (lane !== undefined) insert(lane.records, waiting)\n',
     breaks: 'G7',
     workload: 'fifo',
     why: 'what follows a delayed record in its message group overtakes it',

@@ -87,7 +87,7 @@ export const topicMutants: Mutant[] = [
   {
     name: 'number-records-by-batch',
     file: 'node/topic/message.ts',
-    find: 'return this.#delivery.head.head.firstIndex + this.#at',
+    find: 'return this.#opened.head.head.firstIndex + this.#at',
     replace: 'return this.#at',
     breaks: 'G2',
     why: 'two records have one id, and an acknowledgement means another record',
@@ -95,8 +95,8 @@ export const topicMutants: Mutant[] = [
   {
     name: 'a-record-of-its-neighbour',
     file: 'node/topic/message.ts',
-    find: 'return this.#delivery.records.key(this.#at)',
-    replace: 'return this.#delivery.records.key(0)',
+    find: 'return this.#opened.records.key(this.#at)',
+    replace: 'return this.#opened.records.key(0)',
     breaks: 'G6',
     why: 'all records of a batch have the key of the first',
   },

@@ -147,6 +147,26 @@ test('a consumer that does not ask for what waits for it keeps nobody waiting', 
   assert.ok((await next).value.value >= 100, 'it takes part again when it asks')
 })
 
+test('a consumer that often does not ask gets as much as ever when it does', async ({ use }) => {
+  const { peer, pass } = await place()
+  const a = peer(1)
+  use(a.groups)
+  const records = a.group({ leaseMs: 2_000, maxReceives: 99 }).consume({ concurrency: 2 })[Symbol.asyncIterator]()
+  for (let i = 0; i < 20; i++) await a.publish(i)
+  for (let turn = 0; turn < 4; turn++) {
+    let got: GroupRecord<number> | undefined
+    void records.next().then(({ value }) => {
+      got = value
+    })
+    for (let i = 0; i < 40 && got === undefined; i++) await pass(250)
+    assert.ok(got !== undefined, `turn ${turn}`)
+    await got.extend(60_000)
+    // Long enough that what waited for it goes back.
+    await pass(12_000)
+    await got.ack()
+  }
+})
+
 test('each consumer gets what it gets in the order of the log, however long the disk takes for some of it', async ({
   use,
 }) => {
