@@ -9,7 +9,11 @@ import { Indexes } from './indexes.ts'
 interface Had {
   indexes: Indexes
   by: PeerId
+  /** Made here of small sets, as records that are acknowledged one by one come, so that few are looked through. */
+  isOurs: boolean
 }
+
+const smallMax = 32
 
 /** By feed and slot, who had what: a record is in one of them. */
 type Known = Map<FeedId, Map<number, Had[]>>
@@ -42,7 +46,7 @@ export class Twice {
       for (const had of known) if (had.indexes.touches(indexes.first, indexes.last + 1)) near.push(had)
     const fresh = near.length === 0 ? [indexes] : Indexes.of(this.#freshOf(near, feed, indexes, by, twice))
     for (const some of fresh) {
-      young.push({ indexes: some, by })
+      keep(young, some, by)
       this.#count += some.count
     }
     if (this.#count > limits.groupDeliveriesMax) {
@@ -82,5 +86,17 @@ export class Twice {
     const had = slots.get(slot) ?? []
     slots.set(slot, had)
     return had
+  }
+}
+
+function keep(young: Had[], indexes: Indexes, by: PeerId): void {
+  if (indexes.count >= smallMax) {
+    young.push({ indexes, by, isOurs: false })
+    return
+  }
+  for (const index of indexes) {
+    const last = young.at(-1)
+    const isRoom = last?.isOurs && last.by === by && last.indexes.last < index && last.indexes.count < smallMax
+    if (!isRoom || !last.indexes.grow(index)) young.push({ indexes: new Indexes(index), by, isOurs: true })
   }
 }
