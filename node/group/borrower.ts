@@ -20,6 +20,7 @@ export class Borrower {
 
   /** Records that are with the consumer, or may be in a moment. */
   get size(): number {
+    if (this.#has.size === 0) return this.#asked
     for (const delivery of this.#has) if (!this.#member.borrowed?.has(delivery)) this.#has.delete(delivery)
     return this.#has.size + this.#asked
   }

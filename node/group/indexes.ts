@@ -4,6 +4,8 @@
  * nothing is done index by index. Only who asks for single ones reads the text.
  */
 
+import type { FeedId } from '../types.ts'
+
 /** A step is a character behind this one, which no step is: those that are written longer in JSON come before. */
 const noStep = 0x22
 /** Beyond come the surrogates, which are no characters. Longer steps begin indexes anew. */
@@ -67,4 +69,29 @@ export class Indexes {
   toJSON(): [first: number, last: number, steps: string] {
     return [this.first, this.last, this.steps]
   }
+}
+
+interface Placed {
+  readonly slot: number
+  readonly feed: FeedId
+  readonly index: number
+}
+
+/** By feed and slot, ascending: consumers beside each other have records of all slots in turns, and by slots these are in few sets. */
+export function bySlot<T extends Placed>(records: readonly T[]): Map<FeedId, (T[] | undefined)[]> {
+  const feeds = new Map<FeedId, (T[] | undefined)[]>()
+  const unsorted = new Set<T[]>()
+  for (const record of records) {
+    const { feed, slot, index } = record
+    const slots = feeds.get(feed) ?? []
+    feeds.set(feed, slots)
+    const known = slots[slot]
+    if (known === undefined) slots[slot] = [record]
+    else {
+      if ((known.at(-1) as T).index > index) unsorted.add(known)
+      known.push(record)
+    }
+  }
+  for (const some of unsorted) some.sort((one, other) => one.index - other.index)
+  return feeds
 }

@@ -5,13 +5,15 @@
  * the gap from the record of its slot before. Below the mark of the whole feed (`all`) everything is done in every slot, and what was
  * known of single slots is dropped: that is what keeps this small.
  *
+ * What is acknowledged here comes record by record, and is only put down; before anything is asked or told it is taken in, by slots, where it is few ranges.
+ *
  * States only grow, and merging takes the larger of each: in whatever order, however often and by whatever way parts of it arrive, all who have
  * heard the same know the same (a state-based CRDT, Shapiro and others 2011). Taking over a slot is reading this.
  */
 import { limits } from '../limits.ts'
 import { type Done, isDone, markDone } from '../topic/done.ts'
 import type { FeedId } from '../types.ts'
-import { Indexes } from './indexes.ts'
+import { bySlot, Indexes } from './indexes.ts'
 import { Tried } from './tried.ts'
 
 /** Of a feed, as told: `all`, and of each slot that is further its mark and ranges. */
@@ -28,6 +30,14 @@ export interface ProgressState {
 /** A record of this slot was handed out `count` times. */
 export type Attempt = [slot: number, feed: FeedId, index: number, count: number]
 
+/** An acknowledgement: [from, index] of the slot is done. */
+export interface Ack {
+  readonly slot: number
+  readonly feed: FeedId
+  readonly from: number
+  readonly index: number
+}
+
 interface Feed {
   all: number
   slots: Map<number, Done>
@@ -36,8 +46,14 @@ interface Feed {
 }
 
 export class Progress {
-  readonly #feeds = new Map<FeedId, Feed>()
+  readonly #known = new Map<FeedId, Feed>()
   #attempts = 0
+  #acks: Ack[] = []
+
+  acknowledged(ack: Ack): void {
+    this.#acks.push(ack)
+    if (this.#acks.length >= limits.groupWorkMax) this.#settle()
+  }
 
   isDone(slot: number, feed: FeedId, index: number): boolean {
     const known = this.#feeds.get(feed)
@@ -131,6 +147,30 @@ export class Progress {
         for (const [index, count] of attempts.entries()) state.attempts.push([slot, feed, index, count])
     }
     return state
+  }
+
+  get #feeds(): Map<FeedId, Feed> {
+    if (this.#acks.length > 0) this.#settle()
+    return this.#known
+  }
+
+  #settle(): void {
+    const acks = this.#acks
+    this.#acks = []
+    for (const [feed, slots] of bySlot(acks))
+      for (const some of slots) {
+        const [first] = some ?? []
+        if (some === undefined || first === undefined) continue
+        let [start, end] = [first.from, first.from]
+        for (const { from, index } of some) {
+          if (from > end) {
+            this.done(first.slot, feed, start, end)
+            start = from
+          }
+          end = Math.max(end, index + 1)
+        }
+        this.done(first.slot, feed, start, end)
+      }
   }
 
   /** Undefined where one more feed is not remembered: its records may be delivered again. */

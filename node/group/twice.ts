@@ -13,7 +13,7 @@ interface Had {
   isOurs: boolean
 }
 
-const smallMax = 32
+const smallMax = 8
 
 /** By feed and slot, who had what: a record is in one of them. */
 type Known = Map<FeedId, Map<number, Had[]>>

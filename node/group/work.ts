@@ -8,7 +8,7 @@ import { limits } from '../limits.ts'
 import type { Clock, Timer } from '../ports.ts'
 import type { FeedId } from '../types.ts'
 import type { Delivery } from './backlog.ts'
-import { Indexes } from './indexes.ts'
+import { bySlot, Indexes } from './indexes.ts'
 import type { FeedWork, WorkNotice } from './notice.ts'
 import type { Progress } from './progress.ts'
 
@@ -70,8 +70,7 @@ export class Work {
   }
 
   acknowledged(delivery: Delivery): Turn {
-    const { slot, feed, from, index } = delivery
-    this.#options.progress.done(slot, feed, from, index + 1)
+    this.#options.progress.acknowledged(delivery)
     this.#acks.push(delivery)
     return this.#soon()
   }
@@ -197,23 +196,4 @@ function feedsOf(attempts: readonly Delivery[], acks: readonly Delivery[]): Feed
       }
   }
   return [...feeds.values()]
-}
-
-/** By feed and slot, ascending: consumers beside each other settle what they have in turns, and by slots it is in few runs. */
-function bySlot(deliveries: readonly Delivery[]): Map<FeedId, (Delivery[] | undefined)[]> {
-  const feeds = new Map<FeedId, (Delivery[] | undefined)[]>()
-  const unsorted = new Set<Delivery[]>()
-  for (const delivery of deliveries) {
-    const { feed, slot, index } = delivery
-    const slots = feeds.get(feed) ?? []
-    feeds.set(feed, slots)
-    const known = slots[slot]
-    if (known === undefined) slots[slot] = [delivery]
-    else {
-      if ((known.at(-1) as Delivery).index > index) unsorted.add(known)
-      known.push(delivery)
-    }
-  }
-  for (const some of unsorted) some.sort((one, other) => one.index - other.index)
-  return feeds
 }

@@ -37,10 +37,11 @@ const fact: fc.Arbitrary<Fact> = fc.oneof(
   }),
 )
 
-function learn(facts: readonly Fact[]): Progress {
+function learn(facts: readonly Fact[], isOurs = false): Progress {
   const progress = new Progress()
   for (const known of facts) {
-    if (known.what === 'done') progress.done(known.slot, known.feed, known.from, known.from + known.length)
+    if (isOurs && known.what === 'done') progress.acknowledged({ ...known, index: known.from + known.length - 1 })
+    else if (known.what === 'done') progress.done(known.slot, known.feed, known.from, known.from + known.length)
     else if (known.what === 'before') progress.doneBefore(known.feed, known.index)
     else progress.attempted(known.slot, known.feed, new Indexes(known.index), known.count)
   }
@@ -59,6 +60,14 @@ function merged(...states: ProgressState[]): unknown {
   for (const state of states) progress.merge(state)
   return shown(progress)
 }
+
+test('what is acknowledged here is known as what was heard is', () => {
+  fc.assert(
+    fc.property(fc.array(fact, { maxLength: 40 }), (facts) => {
+      assert.equal(shown(learn(facts, true)), shown(learn(facts)))
+    }),
+  )
+})
 
 test('an acknowledgement covers its slot only, and folds to a low-water mark', () => {
   const progress = new Progress()
