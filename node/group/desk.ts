@@ -90,7 +90,7 @@ export class Desk implements Settler {
   readonly #attempts = (slot: number, feed: FeedId, index: number) => this.#options.progress.attempts(slot, feed, index)
   #timer: { at: number; timer: Timer } | undefined
   #serving = false
-  #refilling = false
+  #changed = false
   #closed = false
 
   constructor(options: DeskOptions) {
@@ -232,16 +232,6 @@ export class Desk implements Settler {
   /** It cannot be decoded: it is told apart at the moment it would be handed out. */
   async refuse(loaded: Loaded): Promise<void> {
     await this.#bury(loaded, 'undecodable', loaded.delivery.attempt)
-  }
-
-  /** As `serve`, for those who just settled something: what they get instead is told along with that. */
-  #refill(): void {
-    if (this.#refilling) return
-    this.#refilling = true
-    this.#options.work.beforeNext(() => {
-      this.#refilling = false
-      return this.#serve()
-    })
   }
 
   /** Resolves when all that is given is to be told. */
@@ -389,10 +379,16 @@ export class Desk implements Settler {
     given.taker.onGone(delivery)
   }
 
+  /** Somebody settled something, or lost it: what they get instead is told along with that. */
   #onChange(): void {
-    this.#refill()
-    this.#options.onRoom()
-    if (this.#options.backlog.isIdle) this.#options.onIdle()
+    if (this.#changed) return
+    this.#changed = true
+    this.#options.work.beforeNext(() => {
+      this.#changed = false
+      this.#options.onRoom()
+      if (this.#options.backlog.isIdle) this.#options.onIdle()
+      return this.#serve()
+    })
   }
 
   #wakeAt(at: number): void {
