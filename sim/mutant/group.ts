@@ -149,9 +149,9 @@ export const groupMutants: Mutant[] = [
   {
     name: 'acknowledge-over-a-gap',
     file: 'node/group/work.ts',
-    find: '    this.#options.progress.done(slot, feed, from, index + 1)\n    this.#acks.push(delivery)\n',
+    find: '    this.#options.progress.acknowledged(delivery)\n    this.#acks.push(delivery)\n',
     replace:
-      '    this.#options.progress.done(slot, feed, 0, index + 1)\n    this.#acks.push({ ...delivery, from: 0 })\n',
+      '    this.#options.progress.acknowledged({ ...delivery, from: 0 })\n    this.#acks.push({ ...delivery, from: 0 })\n',
     breaks: 'G7',
     why: 'who acknowledges one record acknowledges all before it',
   },
