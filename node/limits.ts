@@ -312,7 +312,7 @@ export const limits = {
   queuePriority: 4,
   /** One record in so many is the one that waits longest, whatever its priority (guess). */
   queueFairEvery: 10,
-  /** Open records of a group of which it is remembered how often they were handed out. More: the oldest count anew. */
+  /** Records of a group, in sets that have open ones, of which it is remembered how often they were handed out. More: the oldest count anew. */
   groupAttemptsMax: 20_000,
   /** Seeks of a group that were not heard of yet, of which it is known what was done after them. More: that of the earliest is forgotten, and done again. */
   groupErasAheadMax: 4,

@@ -3,7 +3,6 @@
  * each. All members hear of every record, and nearly all they do with what they hear is to compare and keep it: that looks at both ends, and
  * nothing is done index by index. Only who asks for single ones reads the text.
  */
-
 import type { FeedId } from '../types.ts'
 
 /** A step is a character behind this one, which no step is: those that are written longer in JSON come before. */
@@ -44,6 +43,7 @@ export class Indexes {
     return true
   }
 
+  /** Whether any may lie in [from, to). */
   touches(from: number, to: number): boolean {
     return from <= this.last && to > this.first
   }

@@ -50,6 +50,7 @@ export class Progress {
   #attempts = 0
   #acks: Ack[] = []
 
+  /** As `done`, by a consumer here. */
   acknowledged(ack: Ack): void {
     this.#acks.push(ack)
     if (this.#acks.length >= limits.groupWorkMax) this.#settle()
@@ -97,7 +98,7 @@ export class Progress {
     return this.#feeds.get(feed)?.attempts.get(slot)?.get(index) ?? 0
   }
 
-  /** Records of the slot. Above `limits.groupAttemptsMax` open records the oldest are forgotten: they are handed out more often. */
+  /** Records of the slot. Above `limits.groupAttemptsMax`, counting all of a set that has open ones, the oldest are forgotten: they are handed out more often. */
   attempted(slot: number, feed: FeedId, indexes: Indexes, count: number): void {
     const known = this.#feedOf(feed)
     if (known === undefined) return

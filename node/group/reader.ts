@@ -203,6 +203,7 @@ export class Reader {
     return backlog.size + backlog.delayed > before
   }
 
+  /** By itself, so that nothing stands behind the loop: the compiler would throw its program away there. */
   #takeAll(at: StoredBatch, records: RecordBatch, ends: Float64Array, since: number): void {
     /** By slot, as far as it was asked. */
     const ours = new Array<boolean | undefined>(this.#options.slots.count).fill(undefined)

@@ -191,7 +191,7 @@ export const groupMutants: Mutant[] = [
     name: 'refuse-for-good',
     file: 'node/group/backlog.ts',
     find: '    waiting.at = at\n    if (waiting.delayed)',
-    replace: '    waiting.at = at > 0 ? Number.POSITIVE_INFINITY : 0\n    if (waiting.delayed)',
+    replace: '    waiting.at = at > 0 ? at + 1_000_000 : 0\n    if (waiting.delayed)',
     breaks: 'G7',
     why: 'a record that was refused for a while does not come again',
   },
