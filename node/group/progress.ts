@@ -168,7 +168,8 @@ export class Progress {
             this.done(first.slot, feed, start, end)
             start = from
           }
-          end = Math.max(end, index + 1)
+          start = Math.min(start, from)
+          end = index + 1
         }
         this.done(first.slot, feed, start, end)
       }

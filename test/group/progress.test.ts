@@ -62,10 +62,16 @@ function merged(...states: ProgressState[]): unknown {
 }
 
 test('what is acknowledged here is known as what was heard is', () => {
+  const ofBoth = { what: 'done', slot: 2, feed } as const
+  const sameTwice: Fact[] = [
+    { ...ofBoth, from: 1, length: 1 },
+    { ...ofBoth, from: 0, length: 2 },
+  ]
   fc.assert(
     fc.property(fc.array(fact, { maxLength: 40 }), (facts) => {
       assert.equal(shown(learn(facts, true)), shown(learn(facts)))
     }),
+    { examples: [[sameTwice]] },
   )
 })
 
