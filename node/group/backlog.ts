@@ -9,7 +9,8 @@
  * 2. A record is here once. Its place in the log is kept, not its bytes.
  * 3. One that shall not be handed out yet waits for its time, and keeps what follows it in its lane waiting.
  * 4. What is done with a record that is out counts only under the delivery it was taken with. One that goes back before anybody had it was not tried.
- * 5. When the group is moved, what is out stays out, and keeps its lane; all else is forgotten and read again. What comes back then takes its place
+ * 5. Where there are more than are kept, those further back in the log give way, and are read again.
+ * 6. When the group is moved, what is out stays out, and keeps its lane; all else is forgotten and read again. What comes back then takes its place
  *    among what was read, or goes, where the group does not want it any more.
  */
 import { limits } from '../limits.ts'
@@ -326,6 +327,24 @@ export class Backlog {
       if (waiting.entry.slot !== slot) continue
       this.#remove(waiting)
       if (waiting.lane !== undefined) this.#forget(waiting.lane)
+    }
+  }
+
+  /**
+   * Forgets what lies furthest back in the log and only waits for its turn, until at most so many are left: it is to be read again. Of a lane
+   * nothing is forgotten without all that follows it.
+   */
+  shrink(most: number): void {
+    const all = this.#all().sort((one, other) => other.entry.offset - one.entry.offset)
+    for (const waiting of all) {
+      if (this.size <= most) break
+      const { state, at, place, lane } = waiting
+      if (state !== 'waiting' || at > 0 || place === 'again') continue
+      if (lane !== undefined && lane.records.at(-1) !== waiting) continue
+      this.#remove(waiting)
+      lane?.records.pop()
+      if (lane?.records.length === 0) this.#forget(lane)
+      this.#newest = Math.min(this.#newest, waiting.entry.offset - 1)
     }
   }
 

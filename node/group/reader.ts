@@ -1,7 +1,8 @@
 /**
  * Reads the topic's arrival log for one member: what is in slots that it delivers goes into its backlog, as far as that has room.
  *
- * 1. Taking a slot over means reading again from the first batch that is not done in every slot (`#low`).
+ * 1. Taking a slot over means reading again from the first batch that is not done in every slot (`#low`). Where there is no room, half of what waits is
+ *    forgotten for that, from the end: else what somebody had in hands as it died would come after all that waits here.
  * 2. Each record is given the end of the one before it in its feed and slot, so that its acknowledgement covers the gap between. A gap in what is
  *    here (lost, or unwanted) is never covered: what comes back later is still delivered.
  * 3. `#low` moves on over batches that are done in every slot, and says so in the progress, which then forgets the single slots.
@@ -80,8 +81,9 @@ export class Reader {
     return this.#reading
   }
 
-  /** There are new slots: what is open of them lies behind us. */
+  /** There are new slots: what is open of them lies behind us, and part of what lies ahead gives way to it. */
   restart(): void {
+    if (!this.#hasRoom) this.#options.backlog.shrink(limits.groupBacklogMax / 2)
     this.#offset = this.#low
     this.#scans.clear()
     this.read()

@@ -108,7 +108,7 @@ test('a slot under no term gives nothing', () => {
 
 test('whatever consumers do, each lane is in order, one at a time, and nothing is forgotten', () => {
   const step = fc.record({
-    what: fc.constantFrom('take', 'out', 'done', 'back', 'delay', 'expire'),
+    what: fc.constantFrom('take', 'out', 'done', 'back', 'delay', 'expire', 'shrink'),
     which: fc.nat({ max: 20 }),
   })
   fc.assert(
@@ -116,8 +116,12 @@ test('whatever consumers do, each lane is in order, one at a time, and nothing i
       fc.array(fc.nat({ max: 3 }), { minLength: 1, maxLength: 25 }),
       fc.array(step, { maxLength: 80 }),
       (lanes, steps) => {
-        const backlog = filled(...lanes.map((lane, i) => entry(i, `lane ${lane}`)))
+        const backlog = new Backlog()
         const done = new Set<number>()
+        const read = () => {
+          for (const [i, lane] of lanes.entries()) if (!done.has(i)) backlog.add(entry(i, `lane ${lane}`))
+        }
+        read()
         let held: Delivery[] = []
         let now = 0
         const look = () => {
@@ -139,6 +143,9 @@ test('whatever consumers do, each lane is in order, one at a time, and nothing i
           else if (what === 'expire') {
             const gone = new Set(indexes(backlog.expire(now)))
             held = held.filter(({ index }) => !gone.has(index))
+          } else if (what === 'shrink') {
+            backlog.shrink(which)
+            if (which % 2 === 0) read()
           } else if (one !== undefined && what === 'out') backlog.handOut(one, now + 30)
           else if (one !== undefined) {
             if (what === 'done') backlog.done(feed, one.index)
@@ -149,6 +156,7 @@ test('whatever consumers do, each lane is in order, one at a time, and nothing i
           look()
         }
         for (const one of held) backlog.giveBack(one)
+        read()
         for (let rounds = 0; rounds <= lanes.length; rounds++) {
           backlog.expire(now + 1_000)
           for (const { index } of take(backlog)) {
@@ -194,6 +202,19 @@ test('a later record of a lane whose time comes does not pass the one before it'
   assert.equal(take(backlog), [])
   backlog.done(feed, 0)
   assert.equal(indexes(take(backlog)), [1])
+})
+
+test('what is furthest back in the log gives way, and what somebody has or had does not', () => {
+  const backlog = filled(...Array.from({ length: 10 }, (_, i) => entry(i, `${i % 5}`)))
+  const [one, other] = take(backlog, 2) as [Delivery, Delivery]
+  backlog.giveBack(one)
+  backlog.shrink(3)
+  assert.is(backlog.size, 3)
+  assert.ok([0, 1, 2].every((index) => backlog.has(feed, index)))
+  backlog.shrink(0)
+  assert.equal([backlog.has(feed, 0), backlog.has(feed, other.index), backlog.size], [true, true, 2])
+  for (let i = 0; i < 10; i++) backlog.add(entry(i, `${i % 5}`))
+  assert.equal(indexes(take(backlog)), [0, 2, 3, 4])
 })
 
 test('more urgent records go first, and every tenth is the one that waits longest', () => {
