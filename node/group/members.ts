@@ -1,6 +1,7 @@
 /**
  * Who is a member, by the beats that were heard. Pure. A member is live until it was silent for a whole lease, counted from when
- * its last beat came here: by our clock alone, so that clocks that differ change nothing.
+ * its last beat came to the first who tells of it: everybody says of those that are silent for how long they are. So whoever came just now, and
+ * reads what the dead said, takes none of them for alive. Times are told as spans, so that clocks that differ change nothing.
  */
 import { limits } from '../limits.ts'
 import type { PeerId } from '../types.ts'
@@ -15,6 +16,9 @@ export interface Sign {
   /** It holds nothing and must not claim anything yet. */
   listening?: boolean | undefined
 }
+
+/** The last beat of a member that was heard, and how long ago that was, in ms. */
+export type Silence = [peer: PeerId, n: number, ms: number]
 
 /** Beats are late by a little now and then. */
 const overdueBeats = 1.2
@@ -59,6 +63,20 @@ export class Members {
     if (n <= Math.max(known, this.lastBeatOf(peer))) return
     if (this.#heardOf.size >= limits.groupMembersMax && !this.#heardOf.has(peer)) return
     this.#heardOf.set(peer, { n, at: now })
+  }
+
+  /** Somebody heard its beat `n` at that time, and none after it: where we heard that one later, it is silent for as long all the same. */
+  onSilent(peer: PeerId, n: number, at: number): void {
+    const known = this.#heard.get(peer)
+    if (known !== undefined && known.n <= n) known.at = Math.min(known.at, at)
+  }
+
+  /** Those whose beats are overdue, and that did not leave: the number of the last one of each, and how long ago it was heard. */
+  silent(now: number, withinMs: number): Silence[] {
+    const all = [...this.#heard].flatMap(([peer, { n, at, leaving }]): Silence[] =>
+      leaving || this.isPrompt(peer, now) || now - at > withinMs ? [] : [[peer, n, now - at]],
+    )
+    return all.sort(([, , one], [, , other]) => one - other).slice(0, limits.groupSilentMax)
   }
 
   /** Whether others hear it, at least, and what it holds is to be respected. */

@@ -91,6 +91,11 @@ const notice = z.discriminatedUnion('type', [
     held: slotTerms,
     claims: slotTerms,
     heirs: slotTerms.optional(),
+    /** Of members whose beats are overdue: which was the last one, and how long ago it was heard, in ms. */
+    silent: z
+      .array(z.tuple([peer, count, z.number().min(0)]))
+      .max(limits.groupSilentMax)
+      .optional(),
     /** Records that its consumers have, and those whose time has not come. */
     counts: z.tuple([count, count]).optional(),
     /** Records that nobody here has asked for. */

@@ -13,12 +13,13 @@
 import { limits } from '../limits.ts'
 import type { GroupSettings, PeerId } from '../types.ts'
 import { type HeardBeats, type Holding, type KnownSlot, type LeaseEffect, Leases } from './leases.ts'
-import { Members, type Sign } from './members.ts'
+import { Members, type Sign, type Silence } from './members.ts'
 import { Quorum, type Voters } from './quorum.ts'
 import { assign, slotCount } from './slots.ts'
 
 export interface Beat extends Sign, Holding {
   heard?: Record<string, number> | undefined
+  silent?: Silence[] | undefined
   voters?: Voters | undefined
   /** What others have, as far as its sender knows: only where the group asks for a quorum. */
   known?: KnownSlot[] | undefined
@@ -179,6 +180,7 @@ export class Roster {
     if (beat.voters !== undefined) this.#quorum?.onVoters(beat.voters)
     if (peer === this.#options.me || expired) return this.onTerms(termsIn(beat))
     if (this.#members.onBeat(peer, beat, now) !== 'taken') return []
+    for (const [other, n, ms] of beat.silent ?? []) this.#members.onSilent(other, n, now - ms)
     if (this.#members.areSure(now)) this.#listenUntil = Math.min(this.#listenUntil, now + this.#beatMs)
     if (this.#quorum !== undefined) this.#onHeard(this.#quorum, peer, beat.heard ?? {}, now)
     const isHeld = (other: PeerId) => this.#isHeld(other, now)
@@ -239,6 +241,9 @@ export class Roster {
     this.#made.delete(this.#n - limits.groupBeatsKept)
     const beat: Beat = { run, n: this.#n, leaving, ...this.#leases.holding() }
     if (this.#isListening(now)) beat.listening = true
+    // Older beats are none to those who hear them.
+    const silent = this.#members.silent(now, limits.clockAheadMsMax + settings.leaseMs)
+    if (silent.length > 0) beat.silent = silent
     if (this.#quorum !== undefined) {
       beat.voters = this.#quorum.voters
       beat.known = this.#leases.known().filter(([, , holder]) => holder !== me)

@@ -148,6 +148,31 @@ test('what a dead member held has another when the lease is over, and no claim l
   })
 })
 
+test('whoever hears a dead member late, as one that came just now, takes over no later than others', () => {
+  const village = new Village({})
+  for (const id of ['a', 'b', 'c', 'd']) village.add(id)
+  village.pass(15_000)
+  const [a] = village.villagers as [Villager]
+  const held = slots.filter((slot) => a.roster.termOf(slot, village.now) !== undefined)
+  village.lag = (from, to) => (from === 'a' && to === 'd' ? 3_000 : 0)
+  village.pass(10_000)
+  village.remove(a)
+  village.pass(5_500)
+  for (const slot of held) assert.is(village.deliverers(slot).length, 1)
+})
+
+test('who died before one came is none of its members for longer than a beat', () => {
+  const village = new Village({})
+  for (const id of ['a', 'b', 'c']) village.add(id)
+  village.pass(15_000)
+  const [a] = village.villagers as [Villager]
+  village.remove(a)
+  village.pass(20_000)
+  const d = village.add('d')
+  village.pass(1_500)
+  assert.equal(d.roster.active(village.now), ['b', 'c', 'd'])
+})
+
 test('what a dead member held has another after a lease and a claim, also where members die and come all the time', () => {
   for (let seed = 1; seed <= 5; seed++) {
     const draw = random(seed)
