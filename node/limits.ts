@@ -262,6 +262,8 @@ export const limits = {
   /** How long a slot that is to be handed over waits for what is on its way, and when it is tried again where that takes longer. */
   groupHandOverBeats: 2,
   groupHandOverPauseBeats: 10,
+  /** A slot that was taken over from a dead member is not handed over for so many beats. */
+  groupTakenBeats: 3,
   /** Who was silent for so many beats gets no slot that is free: it may be dead. What it holds it keeps for a lease. */
   groupSuspectBeats: 1.5,
   /** So long what nobody has waits for a member that just came and listens still, rather than to be claimed and handed over to it soon after. */

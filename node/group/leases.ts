@@ -18,7 +18,8 @@
  * 6. The heir of a holder that is suspected says so in its beats while the lease still runs, which changes nothing for the holder. When the holder is not live
  *    any more that counts as a claim made then: so the slot is free for the lease alone, and not for a claim besides. With a quorum there are no heirs.
  * 7. A holder that is not wanted any more delivers nothing new, and leaves the slot out of its beat when nothing of it is on its way. Where somebody
- *    works on a record for long, what else there is in the slot does not wait for that: the holder goes on, and tries again later.
+ *    works on a record for long, what else there is in the slot does not wait for that: the holder goes on, and tries again later. What was taken
+ *    over from the dead stays for some beats: what they had in hands is handed out again before the slot goes on.
  *
  * Leases are those of Gray and Cheriton (1989), without a server: what renews them is a beat that everybody hears. Terms are
  * fencing tokens (Kleppmann 2016): they never go back for a slot.
@@ -84,7 +85,7 @@ interface Claim {
   votes: Map<PeerId, HeardBeats>
 }
 
-/** `term` is the highest known. `since` is also when it began to be handed over; of one that could not be, when that is tried again. */
+/** `term` is the highest known. `since` is also when it began to be handed over; of one that is not to be yet, when it may be. */
 interface Slot extends Claim {
   holder: PeerId | undefined
   stage: 'claimed' | 'held' | 'leaving'
@@ -255,6 +256,7 @@ export class Leases {
       if (slot.holder !== undefined && isStuck) Object.assign(slot, claimOf(slot, view))
       if (slot.holder === undefined || !isDue || !view.entitled) return []
       slot.stage = 'held'
+      if (!slot.wasFree) slot.since = view.now + limits.groupTakenBeats * this.#beatMs
       return [{ type: 'granted', slot: number, term: slot.term }]
     }
     if (slot.stage === 'held') {

@@ -182,11 +182,19 @@ test('what a dead member held has another after a lease and a claim, also where 
     /** Slots that nobody has, and since when: whoever held or claimed them died. */
     const open = new Map<number, number>()
     const taken: number[] = []
+    /** Who took a slot over, and when: it has what the dead one had to hand out before it gives the slot away. */
+    const heirs = new Map<number, { heir: Villager; at: number }>()
     const look = () => {
+      for (const [slot, { heir, at }] of heirs) {
+        if (village.now - at > 2_500 || !village.villagers.includes(heir)) heirs.delete(slot)
+        else assert.ok(village.deliverers(slot).includes(heir), `seed ${seed}: slot ${slot} did not stay`)
+      }
       for (const [slot, since] of open) {
-        if (village.deliverers(slot).length === 0) continue
+        const [heir] = village.deliverers(slot)
+        if (heir === undefined) continue
         open.delete(slot)
         taken.push(village.now - since)
+        heirs.set(slot, { heir, at: village.now })
       }
     }
     for (let number = 8; number < 28; number++) {
