@@ -2,8 +2,7 @@
  * Eight processes work off one queue, of which one is killed every three seconds and replaced: every job is done and acknowledged, and what is
  * done twice is what somebody had in hands as it was killed. With `fifo`, each of 100 keys stays in order besides. A short slice runs in CI;
  * GRAPEVINE_SOAK=1 works off 20,000 jobs, ten times each. How long it took until others had what a killed one had in hands is printed: whoever
- * is to take over may be killed as well. Takeovers alone are measured
- * with one kill after the other, 50 in the long form, beside the same work.
+ * is to take over may be killed as well. Takeovers alone are measured with one kill after the other, 50 in the long form, beside the same work.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readSync } from 'node:fs'
@@ -27,7 +26,7 @@ const killEveryMs = 3_000
 /** So that a round of the slice sees some kills. */
 const workMs = soak ? 10 : 250
 const keyCount = 100
-const takeovers = soak ? 50 : 2
+const takeovers = soak ? 50 : 1
 /** Long enough for the one that is started instead to have its slots. */
 const takeoverEveryMs = 12_000
 /** Jobs that wait for a worker while takeovers are measured. */
@@ -182,15 +181,18 @@ test(
       await Promise.all(Array.from({ length: workerCount }, () => crew.start()))
       const queue = peer.queue<number>('jobs', options)
       let [sent, strikeAt] = [0, performance.now() + takeoverEveryMs]
-      for (let kills = 0; kills <= takeovers; await sleep(100)) {
+      for (;;) {
+        await sleep(100)
         signal.throwIfAborted()
         crew.read()
         const missing = Math.max(0, waitingCount - (sent - crew.acked))
         await Promise.all(Array.from({ length: missing }, () => queue.send(sent++)))
         if (performance.now() < strikeAt) continue
         strikeAt += takeoverEveryMs
+        // Of some that are killed nothing is done again: all of it was acknowledged.
+        if (crew.takeovers().length >= takeovers) break
         // The one that has been there for longest, and has its slots.
-        if (kills++ < takeovers) await crew.strike(() => 0)
+        await crew.strike(() => 0)
       }
       judgeTakeovers(crew.takeovers())
     } finally {
@@ -282,7 +284,6 @@ function judgeTakeovers(taken: number[]): void {
   process.stdout.write(
     `    taken over after ${Math.round(median)} ms (median of ${taken.length}), ${Math.round(last)} ms (99 %)\n`,
   )
-  assert.is(taken.length, takeovers, 'of each that was killed something is done by others')
   // A machine that runs other tests besides measures these: what the bound means is measured in the long form.
   if (soak) assert.ok(last <= limits.groupLeaseMs + takeoverMs, `taken over after ${last} ms`)
 }
