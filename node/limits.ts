@@ -272,6 +272,8 @@ export const limits = {
   groupExtendMsMax: 12 * 3_600 * second,
   /** Members of one group that are remembered, some 200 B each. More: silent ones are forgotten, then newcomers are ignored. */
   groupMembersMax: 1_000,
+  /** A turn of the event loop that lasts longer is interrupted: see `Clock.breathe`. */
+  turnMs: 10,
   /** Members of a group that are silent, of which a beat says since when: those that fell silent last. */
   groupSilentMax: 100,
   /** Voters of a group with `quorum`: each beat names all. More: newcomers do not vote. */

@@ -18,6 +18,11 @@ export interface Clock {
   after(ms: number, act: () => void): Timer
   /** Calls `act` every `ms` until cancelled. */
   every(ms: number, act: () => void): Timer
+  /**
+   * To be asked between the steps of long work, which is one turn of the event loop as long as all it reads is in memory. Undefined until the turn has
+   * lasted for `limits.turnMs`; then it resolves when everything else has had its turn, so that timers are not late by much more.
+   */
+  breathe(): Promise<void> | undefined
 }
 
 export interface Random {

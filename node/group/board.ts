@@ -92,6 +92,8 @@ export class Board {
   async #read(): Promise<void> {
     for (const [from, to] of [...this.#holes]) await this.#readHole(from, to)
     for (;;) {
+      const pause = this.#options.clock.breathe()
+      if (pause !== undefined) await pause
       const at = await this.#log?.at(this.#offset)
       if (at === undefined || this.#log === undefined) return
       if ('damaged' in at) {

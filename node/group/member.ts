@@ -371,6 +371,7 @@ export class Member {
     })
     this.#reader = new Reader({
       log,
+      clock,
       slots: new Slots(type),
       progress,
       duplicates,

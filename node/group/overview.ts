@@ -2,6 +2,7 @@
  * A group seen from outside: what its members have told each other, read once from the control topic. Nothing is told and nobody joins; where the
  * control topic is not here it is carried for as long as that takes.
  */
+import type { Clock } from '../ports.ts'
 import type { TopicLog } from '../store/topic-log.ts'
 import type { GroupMember, GroupSummary, GroupType, PeerId, TopicName } from '../types.ts'
 import { Backlog } from './backlog.ts'
@@ -58,13 +59,16 @@ export async function overviewOf(
     const silentMs = Math.max(0, now - time)
     if (!beat.leaving && silentMs <= settings.leaseMs) members.push({ peer, slots: beat.held.length, silentMs })
   }
-  const lag = carrier.isCarried(topic) ? await lagOf(await carrier.hold(topic), ledger, settings.type) : undefined
+  const lag = carrier.isCarried(topic)
+    ? await lagOf(await carrier.hold(topic), clock, ledger, settings.type)
+    : undefined
   return { topic, name: group, settings, members, slots: slotCount(settings.type), lag }
 }
 
-async function lagOf(log: TopicLog, { progress, start }: Ledger, type: GroupType): Promise<number> {
+async function lagOf(log: TopicLog, clock: Clock, { progress, start }: Ledger, type: GroupType): Promise<number> {
   const reader = new Reader({
     log,
+    clock,
     slots: new Slots(type),
     progress,
     backlog: new Backlog(),

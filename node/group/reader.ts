@@ -8,6 +8,7 @@
  * 3. `#low` moves on over batches that are done in every slot, and says so in the progress, which then forgets the single slots.
  */
 import { limits } from '../limits.ts'
+import type { Clock } from '../ports.ts'
 import type { Damage, StoredBatch, TopicLog } from '../store/topic-log.ts'
 import { recordsOf } from '../topic/message.ts'
 import type { FeedId } from '../types.ts'
@@ -25,6 +26,7 @@ export type Sorting = Pick<Entry, 'notBefore' | 'priority' | 'expires' | 'dedupI
 
 export interface ReaderOptions {
   log: TopicLog
+  clock: Clock
   slots: Slots
   progress: Progress
   backlog: Backlog
@@ -127,6 +129,8 @@ export class Reader {
     const turn = this.#turn
     try {
       for (;;) {
+        const pause = this.#options.clock.breathe()
+        if (pause !== undefined) await pause
         const at = await this.#options.log.at(this.#low)
         if (this.#turn !== turn) return undefined
         if (this.#closed || at === undefined || 'damaged' in at || this.#openOf(at.batch).length > 0)
@@ -145,6 +149,8 @@ export class Reader {
   /** Batches with records that are here and not done, and which of their records these are. */
   async *open(): AsyncGenerator<{ at: StoredBatch; open: number[] }> {
     for (let offset = this.#low; ; ) {
+      const pause = this.#options.clock.breathe()
+      if (pause !== undefined) await pause
       const at = await this.#options.log.at(offset)
       if (at === undefined) return
       offset = nextOffset(at)
@@ -158,6 +164,8 @@ export class Reader {
   async lag(): Promise<number[]> {
     const lags = new Array<number>(this.#options.slots.count).fill(0)
     for (let offset = this.#low; ; ) {
+      const pause = this.#options.clock.breathe()
+      if (pause !== undefined) await pause
       const at = await this.#options.log.at(offset)
       if (at === undefined) return lags
       offset = nextOffset(at)
@@ -171,6 +179,8 @@ export class Reader {
       this.#again = false
       this.#isFull = false
       while (this.#hasRoom) {
+        const pause = this.#options.clock.breathe()
+        if (pause !== undefined) await pause
         const from = this.#offset
         const at = await this.#options.log.at(from)
         if (at === undefined || 'damaged' in at || this.#closed) break

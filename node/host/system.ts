@@ -5,6 +5,9 @@ import { tcp } from '@libp2p/tcp'
 import { limits } from '../limits.ts'
 import type { Clock, NetworkParts, Random } from '../ports.ts'
 
+/** When this turn of the event loop began, as far as anybody asked. */
+let turnBegan: number | undefined
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(ms, act) {
@@ -15,6 +18,19 @@ export const systemClock: Clock = {
   every(ms, act) {
     const timer = setInterval(act, ms)
     return { cancel: () => clearInterval(timer) }
+  },
+  breathe() {
+    const now = performance.now()
+    if (turnBegan !== undefined && now - turnBegan >= limits.turnMs)
+      return new Promise((resolve) => {
+        setImmediate(resolve)
+      })
+    if (turnBegan === undefined)
+      setImmediate(() => {
+        turnBegan = undefined
+      })
+    turnBegan ??= now
+    return undefined
   },
 }
 

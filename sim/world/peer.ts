@@ -229,6 +229,8 @@ export class SimPeer {
         const timer = time.set(act, ms / rate, ms / rate)
         return { cancel: () => time.clear(timer) }
       },
+      // No time passes while something is computed.
+      breathe: () => undefined,
     }
   }
 

@@ -7,6 +7,7 @@ import { Indexes } from '../../node/group/indexes.ts'
 import { encodeNotice, type Notice } from '../../node/group/notice.ts'
 import type { Damage, StoredBatch, TopicLog } from '../../node/store/topic-log.ts'
 import { signingKeyOf } from '../../node/wire/key.ts'
+import { handClock } from '../helper/clock.ts'
 import { suite } from '../helper/suite.ts'
 import { control, settle } from './members.ts'
 
@@ -40,7 +41,7 @@ async function reading(count: number) {
   const onNotice = (notice: Notice) => {
     if (notice.type === 'work') heard.push(notice.feeds[0]?.[2][0]?.[1] ?? -1)
   }
-  const board = new Board({ control, topics: {}, sync: {}, clock: {}, onNotice, onBad: () => {} } as never)
+  const board = new Board({ control, topics: {}, sync: {}, clock: handClock(), onNotice, onBad: () => {} } as never)
   const changed = async () => {
     change()
     await settle()

@@ -11,7 +11,7 @@ import { jobs, place, settle } from './members.ts'
 const test = suite('group')
 
 test('of slots that are taken over, records are there at once, also beside more than is kept in memory', async () => {
-  const { peer, log } = await place()
+  const { peer, log, clock } = await place()
   const author = peer(1)
   const count = 2 * limits.groupBacklogMax + 500
   for (let i = 1; i < count; i++) void author.publish(i)
@@ -21,6 +21,7 @@ test('of slots that are taken over, records are there at once, also beside more 
   let ours = 32
   const reader = new Reader({
     log: await log(jobs),
+    clock,
     slots: new Slots('shared'),
     progress,
     backlog,

@@ -19,6 +19,7 @@ export function handClock(start = 1_700_000_000_000): HandClock {
     now: () => now,
     after: (ms, act) => add(ms, undefined, act),
     every: (ms, act) => add(ms, ms, act),
+    breathe: () => undefined,
     pass(ms) {
       const end = now + ms
       for (;;) {

@@ -50,6 +50,7 @@ export function folder(disk: Disk = memoryDisk(), segmentBytesMax?: number) {
     now: () => now,
     after: () => ({ cancel() {} }),
     every: () => ({ cancel() {} }),
+    breathe: () => undefined,
   }
   let state: Promise<StateDb> | undefined
   return {
