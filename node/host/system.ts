@@ -21,16 +21,16 @@ export const systemClock: Clock = {
   },
   breathe() {
     const now = performance.now()
-    if (turnBegan !== undefined && now - turnBegan >= limits.turnMs)
-      return new Promise((resolve) => {
-        setImmediate(resolve)
-      })
-    if (turnBegan === undefined)
+    if (turnBegan === undefined) {
+      turnBegan = now
       setImmediate(() => {
         turnBegan = undefined
       })
-    turnBegan ??= now
-    return undefined
+    }
+    if (now - turnBegan < limits.turnMs) return undefined
+    return new Promise((resolve) => {
+      setImmediate(resolve)
+    })
   },
 }
 
