@@ -203,7 +203,8 @@ function printOf(bytes: Uint8Array): TopicPrint {
 function entryOf(bytes: Uint8Array): FrontierEntry {
   const m = new MessageReader(bytes)
   const entry = { feed: feedOf(m, 1), base: m.int(2), last: m.int(3), mark: m.bytes(4, markBytes) }
-  if (entry.base < 1 || entry.last < entry.base) throw new WireError('frontier: not a range')
+  // What retention left nothing of begins behind its end.
+  if (entry.base < 1 || entry.last < 1 || entry.last < entry.base - 1) throw new WireError('frontier: not a range')
   return entry
 }
 

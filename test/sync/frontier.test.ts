@@ -9,11 +9,14 @@ import {
   printOf,
   samePrint,
 } from '../../node/sync/frontier.ts'
-import type { FeedId, PeerId } from '../../node/types.ts'
+import { FetchScheduler } from '../../node/sync/scheduler.ts'
+import type { FeedId, PeerId, TopicName } from '../../node/types.ts'
+import { decodeFrame, encodeFrame, type Frame } from '../../node/wire/frame.ts'
 import { suite } from '../helper/suite.ts'
 
 const test = suite('sync')
 const all = new Uint8Array(0)
+const topic = 'orders' as TopicName
 
 function rangeOf(last: number, hash: Uint8Array, base = 1): FeedRange {
   return { base, last, hash, nextIndex: last, author: 'ann' as PeerId, forked: false, started: 0 }
@@ -88,6 +91,16 @@ test('what a friend lacks is what it has less of, or nothing', () => {
     { feed: a, base: 2, last: 5, mark },
     { feed: b, base: 1, last: 5, mark },
   ])
+})
+
+test('a feed of which retention left nothing is told as far as it went, and nobody who hears of it is asked for it', () => {
+  const feed = 'ab'.repeat(16) as FeedId
+  const emptied = new Map([[feed, rangeOf(368, new Uint8Array(32).fill(7), 369)]])
+  const entries = entriesOf(emptied, all)
+  const frame: Frame = { type: 'frontier', topic, answer: false, buckets: all, entries, more: false }
+  assert.equal(decodeFrame(encodeFrame(frame)), frame)
+  const offer = { type: 'offered' as const, peer: 'ann' as PeerId, topic, feed, base: 369, last: 368, held: 0 }
+  assert.equal(new FetchScheduler().handle(offer, 0), [])
 })
 
 test.run()
