@@ -30,10 +30,12 @@ export class Circle {
   readonly #random: Random
   readonly #friends = new Map<PeerId, Friend>()
   readonly #pings: Timer
+  #lookedAt: number
 
   constructor(host: Host, random: Random) {
     this.#host = host
     this.#random = random
+    this.#lookedAt = host.clock.now()
     this.#pings = host.clock.every(limits.pingMs, () => this.#pingAll())
   }
 
@@ -94,8 +96,12 @@ export class Circle {
 
   #pingAll(): void {
     const now = this.#host.clock.now()
+    // While we stood still ourselves we heard nobody: what was said meanwhile has yet to be read.
+    const stoodStillMs = Math.max(0, now - this.#lookedAt - limits.pingMs)
+    this.#lookedAt = now
     for (const friend of this.#friends.values()) {
       if (friend.lost) continue
+      friend.heardAt = Math.min(now, friend.heardAt + stoodStillMs)
       // Any frame counts as life, not only the pong: a busy peer answers late.
       if (now - friend.heardAt > limits.silentMs) void this.#host.hangUp(friend.peer).catch(() => undefined)
       else this.#ping(friend, now)

@@ -66,6 +66,19 @@ test('a friend that is silent is hung up, one that says anything is not', () => 
   circle.close()
 })
 
+test('nobody is taken for silent who spoke while we stood still', () => {
+  const { clock, circle, hungUp } = scene()
+  clock.pass(limits.pingMs)
+  circle.heard(peer)
+  // As timers are after a long computation: one of those that are due comes, before anything that was said meanwhile.
+  clock.stand(limits.silentMs + limits.pingMs)
+  clock.pass(limits.pingMs)
+  assert.equal(hungUp, [])
+  clock.pass(limits.silentMs)
+  assert.ok(hungUp.length > 0)
+  circle.close()
+})
+
 test('the round trip is measured by pings and smoothed; a pong nobody asked for counts for nothing', () => {
   const { clock, circle, sent } = scene()
   const answer = (afterMs: number) => {

@@ -3,6 +3,8 @@ import type { Clock } from '../../node/ports.ts'
 export interface HandClock extends Clock {
   /** Moves on, calling what falls due in its order. */
   pass(ms: number): void
+  /** Moves on and calls nothing yet, as while a long computation runs. */
+  stand(ms: number): void
   readonly timers: number
 }
 
@@ -31,6 +33,9 @@ export function handClock(start = 1_700_000_000_000): HandClock {
         next.act()
       }
       now = end
+    },
+    stand(ms) {
+      now += ms
     },
     get timers() {
       return waiting.size
