@@ -110,6 +110,8 @@ class Crew {
   acked = 0
   /** What each killed one had in hands. */
   readonly kills: { at: number; values: Set<number> }[] = []
+  /** When each job was had by somebody. */
+  readonly #gotAt = new Map<number, number[]>()
   readonly #running: Worker[] = []
   readonly #folder: string
   readonly #args: readonly string[]
@@ -129,6 +131,10 @@ class Crew {
   #onStep(step: Step): void {
     this.steps.push(step)
     if (step.type === 'acked') this.acked++
+    if (step.type !== 'got') return
+    const times = this.#gotAt.get(step.value)
+    if (times === undefined) this.#gotAt.set(step.value, [step.at])
+    else times.push(step.at)
   }
 
   read(): void {
@@ -152,8 +158,8 @@ class Crew {
   /** From each kill to the moment when somebody else had the first of what the killed one had in hands. */
   takeovers(): number[] {
     return this.kills.flatMap(({ at, values }) => {
-      const again = this.steps.filter((step) => step.type === 'got' && step.at > at && values.has(step.value))
-      return again.length === 0 ? [] : [Math.min(...again.map((step) => step.at)) - at]
+      const again = [...values].flatMap((value) => this.#gotAt.get(value)?.filter((time) => time > at) ?? [])
+      return again.length === 0 ? [] : [Math.min(...again) - at]
     })
   }
 }
