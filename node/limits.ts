@@ -280,6 +280,8 @@ export const limits = {
   groupVotersMax: 100,
   /** A voter that was silent so long is dropped by those that have a majority. */
   groupVoterMs: 60 * second,
+  /** Notices that may wait to be read at a member that claims slots (guess): those of a second or two. */
+  groupUnreadMax: 256,
   /** Own beats of which it is remembered when they were sent: more than the longest of usual leases needs. */
   groupBeatsKept: 64,
   /** How far a slot's term may jump in one notice: nobody gets there by claiming, and the numbers must never run out. Further: ignored. */

@@ -51,6 +51,11 @@ export class Board {
     await this.#read()
   }
 
+  /** Notices that are here and wait to be read. */
+  get unread(): number {
+    return this.#log === undefined ? 0 : this.#log.endOffset - Math.max(this.#offset, this.#log.startOffset)
+  }
+
   /** Resolves when the notice is on our disk; rejects when it could not be written. */
   note(notice: Notice): Promise<void> {
     return this.#append(notice, { confirm: 0, timeoutMs: limits.groupConfirmMs })

@@ -393,7 +393,7 @@ export class Member {
         this.#onOpening({ ...notice, by })
         break
       case 'beat': {
-        this.#apply(this.#roster.onBeat(by, notice, now, isOld))
+        this.#apply(this.#roster.onBeat(by, notice, now, isOld, this.#isBehind))
         this.#majority?.look()
         if (!isOld) this.#exchange.onBeat(by, notice)
         if (this.options.settings.type === 'exclusive' && !isOld) this.#refuseSecond(by)
@@ -463,12 +463,17 @@ export class Member {
     this.#seats.fail(new GrapevineError('GroupInUse', sentence, { topic, group, holder: by }))
   }
 
+  /** What others said waits to be read, and is more than comes in a moment. */
+  get #isBehind(): boolean {
+    return this.#board.unread > limits.groupUnreadMax
+  }
+
   #beat(): void {
     if (this.#closed) return
     const now = this.#parts.clock.now()
     this.#stall(now)
     const strangers = this.#parts.topics.strangers(this.options.control)
-    const { beat, effects } = this.#roster.tick(now, (slot) => this.#backlog.isBusy(slot), strangers)
+    const { beat, effects } = this.#roster.tick(now, (slot) => this.#backlog.isBusy(slot), strangers, this.#isBehind)
     this.#apply(effects)
     void this.#work?.again()
     this.#tellHad()

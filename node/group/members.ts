@@ -43,14 +43,14 @@ export class Members {
     this.#beatMs = beatMs
   }
 
-  /** `old`: of a run or beat that was superseded, to be ignored. `full`: one more than are remembered. */
-  onBeat(peer: PeerId, sign: Sign, now: number): 'taken' | 'old' | 'full' {
+  /** `isLate`: it has waited to be read. `old`: of a run or beat that was superseded, to be ignored. `full`: one more than are remembered. */
+  onBeat(peer: PeerId, sign: Sign, now: number, isLate = false): 'taken' | 'old' | 'full' {
     const known = this.#heard.get(peer)
     if (known !== undefined && now - known.at <= this.#silenceMs && sign.run < known.run) return 'old'
     if (known !== undefined && sign.run === known.run && sign.n <= known.n) return 'old'
     if (known === undefined && this.#heard.size >= limits.groupMembersMax && !this.#forgetSilent(now)) return 'full'
     const { run, n, leaving, listening } = sign
-    const isSure = known?.run === run && (known.isSure || now - known.at > this.#beatMs / 2)
+    const isSure = known?.run === run && (known.isSure || (!isLate && now - known.at > this.#beatMs / 2))
     const before = known?.run === run ? known.listeningSince : undefined
     const listeningSince = listening === true ? (before ?? now) : undefined
     this.#heard.set(peer, { run, n, leaving, listening, at: now, isSure, listeningSince })

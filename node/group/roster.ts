@@ -7,6 +7,8 @@
  * 2. Whoever comes, or did not tick for two beats since it was paused, does not know what the others said meanwhile. It claims nothing until it has heard
  *    all of them and listened for a beat more, or a lease has passed: a restarted peer finds its slots free in its own log, while others have
  *    taken them over and it is not connected yet. The silence of the others during a pause is excused.
+ *    The same holds as long as more notices wait to be read here than a moment brings: a long history is read in many turns, and what it says of
+ *    slots that were free then is long over.
  * 3. Members that begin at the same moment have not heard each other's claims when theirs are due. So whoever comes takes nothing as long as it knows of
  *    strangers, who may be members that it cannot hear yet, and for a beat after; at most for a lease, since they may as well be none, or dead.
  */
@@ -175,13 +177,16 @@ export class Roster {
     return this.#quorum?.mayGo(this.#leftIn, (peer) => this.#members.isLive(peer, now)) !== false
   }
 
-  /** A beat, perhaps an old one of our own from an earlier run. `expired`: it was made long before it was heard. */
-  onBeat(peer: PeerId, beat: Beat, now: number, expired = false): RosterEffect[] {
+  /**
+   * A beat, perhaps an old one of our own from an earlier run. `expired`: it was made long before it was heard. `isBehind`: others wait to be
+   * read behind it.
+   */
+  onBeat(peer: PeerId, beat: Beat, now: number, expired = false, isBehind = false): RosterEffect[] {
     if (beat.voters !== undefined) this.#quorum?.onVoters(beat.voters)
     if (peer === this.#options.me || expired) return this.onTerms(termsIn(beat))
-    if (this.#members.onBeat(peer, beat, now) !== 'taken') return []
+    if (this.#members.onBeat(peer, beat, now, isBehind) !== 'taken') return []
     for (const [other, n, ms] of beat.silent ?? []) this.#members.onSilent(other, n, now - ms)
-    if (this.#members.areSure(now)) this.#listenUntil = Math.min(this.#listenUntil, now + this.#beatMs)
+    if (!isBehind && this.#members.areSure(now)) this.#listenUntil = Math.min(this.#listenUntil, now + this.#beatMs)
     if (this.#quorum !== undefined) this.#onHeard(this.#quorum, peer, beat.heard ?? {}, now)
     const isHeld = (other: PeerId) => this.#isHeld(other, now)
     const effects = this.#leases.onBeat(peer, beat, isHeld)
@@ -197,13 +202,15 @@ export class Roster {
     this.#quorum?.onVoters(voters)
   }
 
-  /** What to tell now, and what changed. `strangers`: peers that may be members, and cannot be heard yet. */
+  /** What to tell now, and what changed. `strangers`: peers that may be members, and cannot be heard yet. `isBehind`: much waits to be read. */
   tick(
     now: number,
     isBusy: (slot: number) => boolean,
     strangers: readonly PeerId[] = [],
+    isBehind = false,
   ): { beat: Beat; effects: RosterEffect[] } {
     this.#listen(now)
+    if (isBehind) this.#hush(now)
     if (strangers.some((peer) => this.silentFor(peer, now) === Number.POSITIVE_INFINITY))
       this.#metAt = now + this.#beatMs
     const { settings, me, run } = this.#options

@@ -1,10 +1,11 @@
 import fc from 'fast-check'
 import * as assert from 'uvu/assert'
 import { Leases, type SlotTerm } from '../../node/group/leases.ts'
+import { type Beat, Roster } from '../../node/group/roster.ts'
 import type { PeerId } from '../../node/types.ts'
 import { random } from '../helper/random.ts'
 import { suite } from '../helper/suite.ts'
-import { Village, type Villager } from './village.ts'
+import { settings, Village, type Villager } from './village.ts'
 
 const test = suite('group')
 const slots = Array.from({ length: 64 }, (_, slot) => slot)
@@ -269,6 +270,29 @@ test('whoever comes takes nothing beside strangers, and for a beat after, but fo
   assert.equal(shares(village), [64, 0])
   village.pass(15_000)
   assert.equal(shares(village), [32, 32])
+})
+
+test('whoever reads a long history claims nothing of what was free in it', () => {
+  const [me, a] = ['c' as PeerId, 'a' as PeerId]
+  let now = 1_000_000
+  const roster = new Roster({ me, run: now, settings })
+  const said = (n: number, held: Beat['held']): Beat => ({ run: 1, n, leaving: false, held, claims: [] })
+  const tick = (isBehind: boolean) => roster.tick(now, () => false, [], isBehind).beat
+  roster.enter(now)
+  // One after the other as they wait on the disk, with as much time between them as between beats that are made just now.
+  for (let n = 2; n < 8; n++) {
+    now += 1_000
+    roster.onBeat(a, said(n, []), now, false, true)
+    const { claims, listening } = tick(true)
+    assert.equal([claims.length, listening], [0, true])
+  }
+  const all = slots.map((slot): [number, number] => [slot, 3])
+  for (let n = 8; n < 10; n++) {
+    roster.onBeat(a, said(n, all), now)
+    assert.equal(tick(false).claims, [])
+    now += 1_000
+  }
+  assert.is(tick(false).listening, undefined, 'it has listened')
 })
 
 test('whoever leaves gives all away without anybody waiting for a lease', () => {
