@@ -155,6 +155,16 @@ class Crew {
     await Promise.all(this.#running.map((worker) => worker.end('SIGTERM', 15_000)))
   }
 
+  /** What was done twice, and what somebody had in hands as it was killed. */
+  repeats(): { twice: number[]; inHands: Set<number> } {
+    const times = Map.groupBy(
+      this.steps.filter(({ type }) => type === 'done'),
+      ({ value }) => value,
+    )
+    const twice = [...times].filter(([, each]) => each.length > 1).map(([value]) => value)
+    return { twice, inHands: new Set(this.kills.flatMap(({ values }) => [...values])) }
+  }
+
   /** From each kill to the moment when somebody else had the first of what the killed one had in hands. */
   takeovers(): number[] {
     return this.kills.flatMap(({ at, values }) => {
@@ -201,6 +211,7 @@ test(
         await crew.strike(() => 0)
       }
       judgeTakeovers(crew.takeovers())
+      judgeRepeats(crew)
     } finally {
       await crew.stop()
       await peer.close()
@@ -261,10 +272,9 @@ async function sendAll(
 
 function judge(crew: Crew, fifo: boolean, what: string): void {
   const done = crew.steps.filter(({ type }) => type === 'done').sort((x, y) => x.at - y.at)
-  const times = Map.groupBy(done, ({ value }) => value)
-  const missing = Array.from({ length: jobCount }, (_, value) => value).filter((value) => !times.has(value))
-  const inHands = new Set(crew.kills.flatMap(({ values }) => [...values]))
-  const twice = [...times].filter(([, each]) => each.length > 1).map(([value]) => value)
+  const values = new Set(done.map(({ value }) => value))
+  const missing = Array.from({ length: jobCount }, (_, value) => value).filter((value) => !values.has(value))
+  const { inHands, twice } = crew.repeats()
   const taken = crew.takeovers().sort((x, y) => x - y)
   const [median = 0, most = 0] = [taken[Math.floor(taken.length / 2)], taken.at(-1)]
   process.stdout.write(
@@ -272,16 +282,18 @@ function judge(crew: Crew, fifo: boolean, what: string): void {
       `taken over after ${Math.round(median)} ms (median of ${taken.length}), ${Math.round(most)} at most\n`,
   )
   assert.equal(missing, [], 'jobs that nobody did')
-  assert.equal(
-    twice.filter((value) => !inHands.has(value)),
-    [],
-    'done twice, though nobody was killed with it',
-  )
+  judgeRepeats(crew)
   for (let key = 0; fifo && key < keyCount; key++)
     inOrder(
       key,
       done.filter(({ value }) => value % keyCount === key),
     )
+}
+
+function judgeRepeats(crew: Crew): void {
+  const { inHands, twice } = crew.repeats()
+  const others = twice.filter((value) => !inHands.has(value))
+  assert.equal(others, [], 'done twice, though nobody was killed with it')
 }
 
 function judgeTakeovers(taken: number[]): void {
