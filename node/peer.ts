@@ -161,6 +161,7 @@ class RunningPeer implements Peer {
       hybrid,
       confirmTimeoutMs: options.confirmTimeoutMs,
       discovers: options.discover || options.join.length > 0,
+      joins: options.join.length > 0,
       group: (topic, name, asked, codec) => groups.group(topic, name, asked, codec),
       respond: (topic, codec, handler, asked) => requests.respond(topic, codec, handler, asked),
     })

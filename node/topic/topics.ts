@@ -58,6 +58,8 @@ export interface TopicsOptions {
   confirmTimeoutMs: number
   /** Whether there are ways to find other peers: then a peer is not taken to be alone before it has had time to. */
   discovers: boolean
+  /** There are addresses to join. */
+  joins: boolean
   /** Groups and responders are rooms above this one. */
   group(topic: TopicName, name: string, options: GroupOptions, codec: Codec): Group<unknown>
   respond(topic: TopicName, codec: Codec, handler: RequestHandler, options: RespondOptions): Responder
@@ -65,8 +67,14 @@ export interface TopicsOptions {
 
 /** After the start, friends are still being found: so long a reader waits for the first, and `auto` hopes for one. */
 const discoveryMs = 1_500
-/** And so long for those who hold the topic to say what they have. */
+/**
+ * And so long it waits where we were told whom to join. Between busy machines a handshake takes seconds, and a member of a group that begins
+ * alone, beside others that it does not know of, does again what they have done.
+ */
+const joinMs = 2 * limits.dialTimeoutMs
+/** And so long for those who hold the topic to say what they have, and then for all of that to come. */
 const meetMs = 3_000
+const levelMs = 10_000
 /** Whoever was asked to carry a topic may not yet have known enough of the mesh to agree: it is asked again. */
 const recheckMs = 500
 /** How long a shared cursor waits to be confirmed; it is tried again with the next. */
@@ -79,12 +87,14 @@ export class Topics {
   readonly #names = new Set<string>()
   #state: 'open' | 'draining' | 'closed' = 'open'
   readonly #discoveredBy: number
+  readonly #linkedBy: number
   readonly #offs: (() => void)[]
 
   constructor(options: TopicsOptions) {
     this.#options = options
-    const { clock, presence, discovers } = options
+    const { clock, presence, discovers, joins } = options
     this.#discoveredBy = clock.now() + (discovers ? discoveryMs : 0)
+    this.#linkedBy = joins ? clock.now() + joinMs : this.#discoveredBy
     const timers = [clock.after(discoveryMs, () => this.recheck()), clock.every(recheckMs, () => this.recheck())]
     this.#offs = [presence.onChange(() => this.recheck()), ...timers.map((timer) => () => timer.cancel())]
   }
@@ -280,9 +290,9 @@ export class Topics {
   /** Waits, within bounds, for friends that hold the topic to say what they have (`level`: and until we have it too). */
   async meet(topic: TopicName, until: 'heard' | 'level'): Promise<void> {
     const { sync, presence, clock } = this.#options
-    await sync.linked(Math.max(0, this.#discoveredBy - clock.now()))
+    await sync.linked(Math.max(0, this.#linkedBy - clock.now()))
     await sync.until(() => presence.carriersOf(topic).length === 0 || sync.holders(topic).length > 0, meetMs)
-    await sync.settled(topic, meetMs, until)
+    await sync.settled(topic, until === 'level' ? levelMs : meetMs, until)
   }
 
   /** Peers that may have of the topic what we do not know of: those connected that have not answered yet, and carriers that are no friends. */
