@@ -31,6 +31,7 @@ async function reading(count: number) {
   }
   const log = {
     startOffset: 0,
+    endOffset: count,
     at,
     onChange: (act: () => void) => {
       change = act
@@ -38,7 +39,10 @@ async function reading(count: number) {
     },
   }
   const heard: number[] = []
+  /** Notices that had yet to be read as each was told. */
+  const waiting: number[] = []
   const onNotice = (notice: Notice) => {
+    waiting.push(board.unread)
     if (notice.type === 'work') heard.push(notice.feeds[0]?.[2][0]?.[1] ?? -1)
   }
   const board = new Board({ control, topics: {}, sync: {}, clock: handClock(), onNotice, onBad: () => {} } as never)
@@ -46,7 +50,7 @@ async function reading(count: number) {
     change()
     await settle()
   }
-  return { damaged, given, heard, changed, open: () => board.open(log as unknown as TopicLog) }
+  return { board, damaged, given, heard, waiting, changed, open: () => board.open(log as unknown as TopicLog) }
 }
 
 test('what was damaged and is put back by a friend is read then, once', async () => {
@@ -70,6 +74,15 @@ test('a damaged place that is given up is not waited for', async () => {
   given.add(1)
   await changed()
   assert.equal(heard, [0, 2])
+})
+
+test('it is known how much waits to be read, and what is damaged does not for ever', async () => {
+  const { board, damaged, waiting, open } = await reading(5)
+  damaged.add(1)
+  assert.is(board.unread, 0)
+  await open()
+  assert.equal(waiting, [5, 3, 2, 1])
+  assert.is(board.unread, 0)
 })
 
 test.run()
