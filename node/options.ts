@@ -14,7 +14,10 @@ export interface PeerOptions {
   data?: string | null
   /** Multiaddrs to listen on. Default `['/ip4/127.0.0.1/tcp/0']`; beyond loopback asks for `mesh` or `open`. */
   listen?: string[]
-  /** Multiaddrs of peers, or invites (which bring the mesh secret), tried for ever. */
+  /**
+   * Multiaddrs of peers, or invites (which bring the mesh secret), tried for ever. Groups, queues and subscriptions with a name wait up to
+   * 10 s for the first friend before they begin alone.
+   */
   join?: string[]
   /** The secret that all peers of a mesh share. Default none: peers that have none find each other. */
   mesh?: string
