@@ -59,6 +59,15 @@ export async function friendly(peer: Peer, count = 1): Promise<void> {
   await until(async () => (await peer.friends()).length >= count, 10_000, `${count} friends`)
 }
 
+/** Resolves when all of these know of each other. */
+export async function acquainted(peers: readonly Peer[]): Promise<void> {
+  const knowAll = async () => {
+    const all = await Promise.all(peers.map((peer) => peer.status()))
+    return all.every(({ peersKnown }) => peersKnown >= peers.length - 1)
+  }
+  await until(knowAll, 15_000, 'all to know of each other')
+}
+
 /** Resolves when the peer knows so many carriers of the topic, itself included. */
 export async function carried(peer: Peer, topic: string, carriers: number): Promise<void> {
   await until(

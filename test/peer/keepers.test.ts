@@ -1,6 +1,6 @@
 import * as assert from 'uvu/assert'
 import type { Peer, TopicStatus } from '../../node/types.ts'
-import { addressesOf, carried, eventsOf, friendly, meshOf, peerOf, valuesOf } from '../helper/mesh.ts'
+import { acquainted, addressesOf, carried, eventsOf, friendly, meshOf, peerOf, valuesOf } from '../helper/mesh.ts'
 import { suite } from '../helper/suite.ts'
 import { until } from '../helper/until.ts'
 
@@ -18,7 +18,8 @@ async function keepersOf(peers: readonly Peer[], records: number): Promise<Peer[
 
 test('of six peers three keep what one of them publishes, whoever subscribes', async ({ use }) => {
   const peers = await meshOf(use, 6)
-  await Promise.all(peers.map((peer) => friendly(peer, 3)))
+  // Whoever does not know all of them yet takes others for the keepers.
+  await acquainted(peers)
   for (let n = 0; n < 10; n++) await peers[0].topic('orders').publish(n)
   await until(async () => (await keepersOf(peers, 10)).length >= 3, 10_000, 'three keepers')
   // Everybody ranks alike, so there are no more than that.
