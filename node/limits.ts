@@ -282,6 +282,8 @@ export const limits = {
   groupVoterMs: 60 * second,
   /** Notices that may wait to be read at a member that claims slots (guess): those of a second or two. */
   groupUnreadMax: 256,
+  /** It waits so long for what others have summed up. Then that is lost, and what it said is done again. */
+  groupGapMs: 10 * second,
   /** Own beats of which it is remembered when they were sent: more than the longest of usual leases needs. */
   groupBeatsKept: 64,
   /** How far a slot's term may jump in one notice: nobody gets there by claiming, and the numbers must never run out. Further: ignored. */
@@ -338,13 +340,22 @@ export const limits = {
   groupSumFeeds: 1_000,
   /** How long what is acknowledged or handed out waits for another peer to have that on disk, where one is linked. */
   groupConfirmMs: 1 * second,
-  /** Notices kept of one group, in segments of that size (disk, and the time it takes to join). Beyond, the oldest segments go. */
-  groupNoticeBytesMax: 16 * MiB,
-  groupNoticeSegmentBytes: 2 * MiB,
-  /** After so many bytes of notices a member sums up what is known, well before they go. */
-  groupSumBytes: 4 * MiB,
+  /** Notices kept of one group, in segments of that size (disk, and the time it takes to join). Beyond, the oldest segments go that a sum takes in. */
+  groupNoticeBytes: 2 * MiB,
+  groupNoticeSegmentBytes: 256 * KiB,
+  /** How often that is looked at. */
+  groupSweepMs: 2 * second,
+  /** And so many that no sum takes in (disk). Beyond, the oldest segments go, and what only they said is done again. */
+  groupNoticeBytesMax: 64 * MiB,
+  /** After so many bytes of notices, and so many times as many as the last sum had, and after that time a member sums up what is known. */
+  groupSumBytes: 256 * KiB,
+  groupSumTimes: 4,
+  groupSumMs: 5 * second,
   /** Acknowledgements remembered to notice what two members had, some 150 B each. More: the oldest are forgotten. */
   groupDeliveriesMax: 10_000,
+  /** Requests, or answers, kept of one topic, in segments of that size. Beyond, the oldest segments go. */
+  passingBytesMax: 16 * MiB,
+  passingSegmentBytes: 2 * MiB,
   /** Groups told of at once: the control topic of each is read. More: ask for those of one topic. */
   groupsListedMax: 1_000,
   /** A dead letter that could not be published is tried again after this. */

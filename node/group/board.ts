@@ -8,6 +8,7 @@ import type { Wish } from '../topic/confirm.ts'
 import { recordsOf } from '../topic/message.ts'
 import type { Topics } from '../topic/topics.ts'
 import type { FeedId, PeerId, TopicName } from '../types.ts'
+import { Coverage, type Covers, Gathering, takesIn } from './coverage.ts'
 import { decodeNotice, encodeNotice, isOwnWork, type Notice } from './notice.ts'
 
 export interface BoardOptions {
@@ -32,11 +33,18 @@ export class Board {
   #live = false
   /** From there on in our own feed is what was told through this board. */
   #own: { feed: FeedId; seq: number } | undefined
-  /** Read since somebody summed up. */
-  bytesSinceSum = 0
+  readonly #coverage = new Coverage()
+  readonly #gathering = new Gathering()
+  /** Read since somebody summed up who knew what was known here at the time before. */
+  #bytesSinceSum = 0
+  #summedAt: number
+  #summed: Covers = {}
+  /** When it was first seen that something lies behind what is not known. */
+  #gapsAt: number | undefined
 
   constructor(options: BoardOptions) {
     this.#options = options
+    this.#summedAt = options.clock.now()
   }
 
   /** Reads what there is, and from then on what comes. */
@@ -54,6 +62,34 @@ export class Board {
   /** Notices that are here and wait to be read. */
   get unread(): number {
     return this.#log === undefined ? 0 : this.#log.endOffset - Math.max(this.#offset, this.#log.startOffset)
+  }
+
+  /** There are notices, here or at friends, behind others that are not known; what takes these in was not waited for too long yet. */
+  hasGaps(): boolean {
+    const { sync, control, clock } = this.#options
+    if (this.#coverage.gaps === 0 && !sync.hasGap(control)) this.#gapsAt = undefined
+    else this.#gapsAt ??= clock.now()
+    return this.#gapsAt !== undefined && clock.now() - this.#gapsAt < limits.groupGapMs
+  }
+
+  get bytesSinceSum(): number {
+    return this.#bytesSinceSum
+  }
+
+  get summedAt(): number {
+    return this.#summedAt
+  }
+
+  /** Which notices that are held somewhere are known here. */
+  covers(): Covers {
+    return this.#log === undefined ? {} : this.#coverage.of(this.#log.feeds)
+  }
+
+  /** All that is known here was summed up just now. */
+  summed(): void {
+    this.#bytesSinceSum = 0
+    this.#summedAt = this.#options.clock.now()
+    this.#summed = this.covers()
   }
 
   /** Resolves when the notice is on our disk; rejects when it could not be written. */
@@ -127,22 +163,35 @@ export class Board {
   /** Returns the offset behind it. */
   #takeBatch({ batch, offset }: StoredBatch): number {
     const { head, body } = batch
-    this.bytesSinceSum += body.length + head.bytes.length
+    const { feed, author } = head
+    const { seq, time, count } = head.head
+    this.#bytesSinceSum += body.length + head.bytes.length
     const records = recordsOf(batch)
-    if (records === undefined) this.#onBad(head.author)
-    const isOwn = head.feed === this.#own?.feed && head.head.seq >= this.#own.seq
-    for (let i = 0; i < (records?.count ?? 0); i++) this.#take(records?.value(i), head.author, head.head.time, isOwn)
-    return offset + head.head.count
+    if (records === undefined) this.#onBad(author)
+    const isOwn = feed === this.#own?.feed && seq >= this.#own.seq
+    for (let i = 0; i < (records?.count ?? 0); i++) {
+      const notice = this.#take(records?.value(i), author, time, isOwn)
+      const sum = notice?.type === 'sum' ? this.#gathering.take(feed, offset, notice) : undefined
+      if (sum !== undefined) this.#onSum(sum.covers)
+    }
+    this.#coverage.read(feed, seq)
+    return offset + count
   }
 
-  #take(bytes: Uint8Array | undefined, by: PeerId, time: number, isOwn: boolean): void {
+  #take(bytes: Uint8Array | undefined, by: PeerId, time: number, isOwn: boolean): Notice | undefined {
     // Whoever tells of work has it in its progress already.
-    if (isOwn && bytes !== undefined && isOwnWork(bytes)) return
+    if (isOwn && bytes !== undefined && isOwnWork(bytes)) return undefined
     const notice = bytes && decodeNotice(bytes)
     if (notice === undefined) this.#onBad(by)
-    if (notice === undefined || notice === 'unknown') return
-    if (notice.type === 'sum') this.bytesSinceSum = 0
+    if (notice === undefined || notice === 'unknown') return undefined
     this.#options.onNotice(notice, by, time)
+    return notice
+  }
+
+  #onSum(covers: Covers): void {
+    this.#coverage.take(covers)
+    // Of somebody who has yet to hear what was known here long ago it lets nothing go.
+    if (takesIn(covers, this.#summed)) this.summed()
   }
 
   /** What was said before we came has been judged before. */

@@ -9,7 +9,7 @@ import type { Backlog } from './backlog.ts'
 import { Borrowing, type BorrowingOptions } from './borrowing.ts'
 import type { Desk, Loaded } from './desk.ts'
 import { Lending, type LendingOptions } from './lending.ts'
-import { type Lend, Loans, type LoansOptions } from './loans.ts'
+import { type Lend, type Lent, Loans, type LoansOptions } from './loans.ts'
 import type { Notice } from './notice.ts'
 import type { Work } from './work.ts'
 
@@ -158,6 +158,16 @@ export class Exchange {
   /** Until when somebody has the record who borrowed it from its slot's last holder. */
   heldUntil(feed: FeedId, index: number): number | undefined {
     return this.#loans.heldUntil(feed, index)
+  }
+
+  /** All loans that are open, as a sum tells them. */
+  lent(isDone: (slot: number, feed: FeedId, index: number) => boolean): Lent {
+    return this.#loans.state(isDone)
+  }
+
+  /** The same as somebody else knows them. */
+  onLent(lent: Lent): void {
+    this.#loans.merge(lent)
   }
 
   close(): void {

@@ -11,7 +11,7 @@
  * 3. How often a record was handed out is told before its consumer has it, and an acknowledgement resolves when it was told: a holder that dies
  *    takes neither with it, wherever another peer was linked (`work`).
  * 4. With `key-shared`, the records of a key are handed out one at a time and, of each feed, in order (`backlog`).
- * 5. What the control topic takes on disk is bounded: what is known is summed up in time, and old notices go (`progress`).
+ * 5. What the control topic takes on disk is bounded: what is known is summed up in time, and notices go that a sum takes in (`progress`, `coverage`).
  * 6. A seek moves all members, whoever makes it; of several the latest counts (`ledger`, `position`).
  *
  * Refuses what no member can have told (`notice`). Where it departs from the plan: beats list all that is held, so that leaving a slot out
@@ -19,14 +19,15 @@
  * consumer that hangs does not keep them; with a quorum, work counts only when a majority of the voters has it (`majority`), since a
  * member that was just cut off would otherwise go on acknowledging to nobody until its lease runs out.
  *
- * Files: `slots`, `members`, `leases`, `quorum`, put together in `roster`, and `progress` (with `tried`), `backlog` are pure; `board` and `reader` follow the two
+ * Files: `slots`, `members`, `leases`, `quorum`, put together in `roster`, and `progress` (with `tried`), `coverage`, `backlog` are pure; `board` and `reader` follow the two
  * logs; `ledger` keeps what is known, `position` says where the group stands; `desk`, `work`, `majority`, `consumer`, `ahead`, `seats` hand out
  * and take back; of queues besides, `ready` is the order of what is ready, `duplicates` (both pure) what was sent twice, and `lending` and
  * `borrowing` are relayed by `exchange`, a `borrower` being one consumer's part in it; `member` relays, in the rhythm of `pulse`; `settings`,
- * `notice` check; `overview` looks at a group from outside.
+ * `notice` check; `overview` looks at a group from outside; `summing` sums up, and `sweep` lets go.
  */
 import { limits } from '../limits.ts'
-import { passingTopicOf } from '../store/topic-log.ts'
+import type { Timer } from '../ports.ts'
+import { passingKindOf, passingTopicOf, type TopicLog } from '../store/topic-log.ts'
 import type { Codec } from '../topic/codec.ts'
 import type {
   ConsumeOptions,
@@ -43,15 +44,19 @@ import { Consumer } from './consumer.ts'
 import { Member, type MemberOptions, type MemberParts } from './member.ts'
 import { type OverviewPlace, overviewOf } from './overview.ts'
 import { type CheckedGroupOptions, checkGroupOptions, conflictOf } from './settings.ts'
+import { Sweep } from './sweep.ts'
 
 const controlPrefix = '$groups.'
 
 export class Groups {
   readonly #parts: MemberParts
   readonly #members = new Map<TopicName, Member>()
+  readonly #sweeps = new WeakMap<TopicLog, Sweep>()
+  readonly #timer: Timer
 
   constructor(parts: MemberParts) {
     this.#parts = parts
+    this.#timer = parts.clock.every(limits.groupSweepMs, () => this.#sweep())
   }
 
   /** The group of this name; the same member for all who ask. Throws `InvalidOption`, `InvalidTopic`, `GroupConflict`. */
@@ -97,7 +102,19 @@ export class Groups {
   }
 
   async close(): Promise<void> {
+    this.#timer.cancel()
     await Promise.all([...this.#members.values()].map((member) => member.close()))
+  }
+
+  /** Of all groups whose control topic is here. */
+  #sweep(): void {
+    const { carrier, clock } = this.#parts
+    for (const [topic, { log }] of carrier.taken()) {
+      if (passingKindOf(topic) !== controlPrefix) continue
+      const sweep = this.#sweeps.get(log) ?? new Sweep(log, clock)
+      this.#sweeps.set(log, sweep)
+      void sweep.run().catch(() => undefined)
+    }
   }
 }
 

@@ -9,10 +9,10 @@
 import { limits } from '../limits.ts'
 import type { FeedId, PeerId } from '../types.ts'
 import { Indexes } from './indexes.ts'
-import type { Era, HadNotice, Notice, Opening, Seek, Start, WorkNotice } from './notice.ts'
+import type { Era, HadNotice, Opening, Seek, Start, SumNotice, WorkNotice } from './notice.ts'
 import { Progress, type ProgressState } from './progress.ts'
 import type { Roster } from './roster.ts'
-import { Twice } from './twice.ts'
+import { type Dealt, Twice } from './twice.ts'
 
 export type Opened = Opening & { by: PeerId }
 export type Sought = Seek & { by: PeerId }
@@ -54,6 +54,11 @@ export class Ledger {
     return eraOf(this.#sought)
   }
 
+  /** Something was done in an era that has not begun here. */
+  get isBehind(): boolean {
+    return this.#ahead.length > 0
+  }
+
   get deliveredTwice(): string[] {
     return this.#twice.found
   }
@@ -77,9 +82,12 @@ export class Ledger {
     return true
   }
 
-  /** What somebody else knows to be done. */
-  onProgress(state: ProgressState, sought: Sought | undefined): void {
-    this.#merge(state, eraOf(sought))
+  /** What somebody else knows to be done, and by whom. */
+  onSum({ progress, sought, had = [] }: Pick<SumNotice, 'progress' | 'sought' | 'had'>): void {
+    const era = eraOf(sought)
+    this.#merge(progress, era)
+    if (this.#progressOf(era) !== this.progress) return
+    for (const [by, feed, some] of had) for (const [slot, indexes] of some) this.had(slot, feed, indexes, by)
   }
 
   onWork({ feeds, era }: WorkNotice, by: PeerId): void {
@@ -106,8 +114,13 @@ export class Ledger {
       this.#options.onTwice(`${feed}/${index}`, [other, by])
   }
 
+  /** Who had what of late, as a sum tells it. */
+  dealt(): Dealt {
+    return this.#twice.state()
+  }
+
   /** All that is known of these feeds (default of all), in as many notices as it takes: what came before them may go. */
-  *sums(roster: Roster, feeds: readonly FeedId[] = this.progress.feeds()): Iterable<Notice> {
+  *sums(roster: Roster, feeds: readonly FeedId[] = this.progress.feeds()): Iterable<SumNotice> {
     if (this.#opened === undefined) return
     for (let at = 0; at === 0 || at < feeds.length; at += limits.groupSumFeeds) {
       const progress = this.progress.state(feeds.slice(at, at + limits.groupSumFeeds))
@@ -117,8 +130,8 @@ export class Ledger {
         opened,
         ...(sought && { sought }),
         terms: roster.allTerms(),
-        progress,
         voters: roster.voters,
+        progress,
       }
     }
   }

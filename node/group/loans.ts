@@ -5,10 +5,12 @@
 import { limits } from '../limits.ts'
 import type { Clock } from '../ports.ts'
 import type { FeedId, PeerId } from '../types.ts'
-import type { Notice } from './notice.ts'
+import type { Notice, SumNotice } from './notice.ts'
 
 export type Lend = Extract<Notice, { type: 'lend' }>
 export type Returned = Extract<Notice, { type: 'return' }>
+
+export type Lent = NonNullable<SumNotice['lent']>
 
 export interface LoansOptions {
   clock: Clock
@@ -20,6 +22,7 @@ export interface LoansOptions {
 
 /** A record that somebody has who borrowed it; or has refused (`by` undefined), and it waits. */
 interface Held {
+  slot: number
   feed: FeedId
   index: number
   by: PeerId | undefined
@@ -39,7 +42,7 @@ export class Loans {
     const { clock, mayLend } = this.#options
     const lent = records.filter(([slot, , , , , , term]) => mayLend(from, slot, term))
     const until = clock.now() + visibilityMs
-    for (const [, feed, , index] of lent) this.#keepOff({ feed, index, by: to, until })
+    for (const [slot, feed, , index] of lent) this.#keepOff({ slot, feed, index, by: to, until })
     return lent
   }
 
@@ -55,6 +58,24 @@ export class Loans {
     for (const returned of extensions) this.#onReturned(by, returned, by)
   }
 
+  /** What somebody has or waits for, and is not done, in the form in which it is told. */
+  state(isDone: (slot: number, feed: FeedId, index: number) => boolean): Lent {
+    const now = this.#options.clock.now()
+    return [...this.#lent.values()].flatMap(
+      ({ slot, feed, index, by, until }): Lent =>
+        until <= now || isDone(slot, feed, index) ? [] : [[slot, feed, index, by ?? null, until - now]],
+    )
+  }
+
+  /** What somebody else knows of it: of what was heard of here it is known already. */
+  merge(lent: Lent): void {
+    const now = this.#options.clock.now()
+    for (const [slot, feed, index, by, ms] of lent) {
+      if (this.#lent.has(`${feed}/${index}`)) continue
+      this.#keepOff({ slot, feed, index, by: by ?? undefined, until: now + ms })
+    }
+  }
+
   /** A borrower that fell silent for a lease has nothing any more, as its lender sees it too. */
   look(isDead: (peer: PeerId) => boolean): void {
     const { clock, onRetimed } = this.#options
@@ -68,9 +89,10 @@ export class Loans {
   }
 
   #onReturned(from: PeerId, [feed, index, , , ms]: Returned['nacks'][number], by: PeerId | undefined): void {
-    if (this.#lent.get(`${feed}/${index}`)?.by !== from) return
+    const held = this.#lent.get(`${feed}/${index}`)
+    if (held?.by !== from) return
     const until = this.#options.clock.now() + ms
-    this.#keepOff({ feed, index, by, until })
+    this.#keepOff({ slot: held.slot, feed, index, by, until })
     this.#options.onRetimed(feed, index, until)
   }
 

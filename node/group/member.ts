@@ -31,6 +31,7 @@ import { beatMsOf, Roster, type RosterEffect } from './roster.ts'
 import { type Seat, Seats } from './seats.ts'
 import { type CheckedGroupOptions, checkPosition, conflictOf } from './settings.ts'
 import { Slots } from './slots.ts'
+import { Summing } from './summing.ts'
 import { Work } from './work.ts'
 
 /** How often it is looked whether all slots have a holder yet. */
@@ -68,6 +69,7 @@ export class Member {
   readonly #majority: Majority | undefined
   readonly #seats = new Seats()
   readonly #exchange: Exchange
+  readonly #summing: Summing
   readonly #carried: TopicName[] = []
   /** What consumers here had in hands while somebody else had it as well: to be told. */
   readonly #had: HadNotice['records'] = []
@@ -120,6 +122,8 @@ export class Member {
       onOffer: () => this.#seats.offer(),
       mayLend: (peer, slot, term) => this.#mayLend(peer, slot, term),
     })
+    const [board, ledger, roster, exchange] = [this.#board, this.#ledger, this.#roster, this.#exchange]
+    this.#summing = new Summing({ me, clock, board, ledger, roster, exchange })
     const { leaseMs, quorum } = settings
     if (quorum) this.#majority = new Majority({ me, leaseMs, roster: this.#roster, board: this.#board, clock })
   }
@@ -418,10 +422,10 @@ export class Member {
         break
       case 'sum':
         this.#onOpening(notice.opened)
-        this.#apply(this.#roster.onTerms(notice.terms))
+        this.#apply(this.#roster.onSum(notice))
         if (notice.sought !== undefined) this.#onSeek(notice.sought)
-        this.#ledger.onProgress(notice.progress, notice.sought)
-        if (notice.voters !== undefined) this.#roster.onVoters(notice.voters)
+        this.#ledger.onSum(by === this.#parts.me ? { ...notice, had: [] } : notice)
+        if (notice.lent !== undefined && !isOld) this.#exchange.onLent(notice.lent)
         break
       default:
         notice satisfies never
@@ -463,9 +467,9 @@ export class Member {
     this.#seats.fail(new GrapevineError('GroupInUse', sentence, { topic, group, holder: by }))
   }
 
-  /** What others said waits to be read, and is more than comes in a moment. */
+  /** What others said waits to be read, and is more than comes in a moment; or has gone, and what takes it in has yet to come. */
   get #isBehind(): boolean {
-    return this.#board.unread > limits.groupUnreadMax
+    return this.#board.unread > limits.groupUnreadMax || this.#board.hasGaps()
   }
 
   #beat(): void {
@@ -485,7 +489,7 @@ export class Member {
     this.#exchange.look((peer) => this.#roster.isDead(peer, now))
     if (now - this.#openedAt > 2 * this.options.settings.leaseMs) void this.#fold().catch(() => undefined)
     this.#majority?.look()
-    this.#sumUp(now)
+    this.#summing.look(this.#isBehind)
     this.#pulse.extraAt(this.#roster.nextAt(now))
     if (this.#seats.isActive) return
     const { held, claims } = beat
@@ -512,14 +516,6 @@ export class Member {
     this.#roster.onWritten(n)
     // What waited for the lease to be renewed goes on.
     this.#desk?.serve()
-  }
-
-  /** The first of the members does it, and each other one where those before it did not. */
-  #sumUp(now: number): void {
-    const rank = this.#roster.active(now).indexOf(this.#parts.me)
-    if (rank < 0 || this.#board.bytesSinceSum < limits.groupSumBytes * (1 + rank)) return
-    this.#board.bytesSinceSum = 0
-    for (const sum of this.#ledger.sums(this.#roster)) this.#board.note(sum).catch(() => undefined)
   }
 
   #apply(effects: readonly RosterEffect[]): void {

@@ -37,6 +37,8 @@ export class Members {
   readonly #heard = new Map<PeerId, Heard>()
   /** Beats that we have not heard, and others have: the newest of each member, and when we learned of it. */
   readonly #heardOf = new Map<PeerId, { n: number; at: number }>()
+  /** Beats that were summed up: the newest of each member. */
+  readonly #summed = new Map<PeerId, number>()
 
   constructor(silenceMs: number, beatMs: number) {
     this.#silenceMs = silenceMs
@@ -137,6 +139,22 @@ export class Members {
   /** The number of the last beat that was heard of it; 0 where there was none. */
   lastBeatOf(peer: PeerId): number {
     return this.#heard.get(peer)?.n ?? 0
+  }
+
+  /** A sum says what its beat `n` said, and those before it. */
+  onSummed(peer: PeerId, n: number): void {
+    if (n <= (this.#summed.get(peer) ?? 0)) return
+    this.#summed.delete(peer)
+    this.#summed.set(peer, n)
+    for (const [oldest] of this.#summed) {
+      if (this.#summed.size <= limits.groupMembersMax) return
+      this.#summed.delete(oldest)
+    }
+  }
+
+  /** The number of the last beat of which it is known what was said up to it. */
+  knownOf(peer: PeerId): number {
+    return Math.max(this.lastBeatOf(peer), this.#summed.get(peer) ?? 0)
   }
 
   silentFor(peer: PeerId, now: number): number {

@@ -4,7 +4,7 @@
  * `open`: how the group is set up and where it begins; the earliest counts. `seek`: it goes on from here instead, and nothing of it is done; the
  * latest counts. `beat`: I am here, and hold or claim these slots. `work`: records handed out and acknowledged. `had`: records that a consumer of mine
  * had in hands as I heard that somebody else has them too. `stock`, `ask`, `lend`, `return`: how members of a queue lend each other records.
- * `sum`: everything known, so that older notices can go.
+ * `sum`: everything known, and which notices it takes in, so that these can go (`coverage`).
  *
  * Each record is named in `work` twice, so nearly all that members say is `work`: it is written short, see `Indexes`, and checked by hand.
  */
@@ -29,6 +29,8 @@ const peer = z
   .max(128)
   .transform((text) => text as PeerId)
 const range = z.tuple([count, count]).refine(([from, to]) => from < to)
+/** As many as are remembered, twice since they are forgotten in halves. */
+const dealtMax = 2 * (limits.groupDeliveriesMax + limits.groupWorkMax)
 /** In beats, there is one more: whoever edits the list of voters. */
 const leased = count.max(sharedSlots)
 const leasedMost = sharedSlots + 1
@@ -72,6 +74,19 @@ const known = z
       const holder = peers[which]
       return holder === undefined ? [] : [[number, term, holder, held]]
     }),
+  )
+
+const indexes = z.unknown().transform((told, context) => {
+  const known = indexesOf(told)
+  if (known !== undefined) return known
+  context.addIssue({ code: 'custom' })
+  return z.NEVER
+})
+/** [who, feed, [slot, which of its records]]: what members had, as of late. */
+const dealt = z
+  .array(z.tuple([peer, feed, z.array(z.tuple([slot, indexes]))]))
+  .refine(
+    (all) => all.reduce((sum, [, , had]) => had.reduce((count, [, some]) => count + some.count, sum), 0) <= dealtMax,
   )
 
 /** [feed, index, how often it was handed out, term, ms] */
@@ -129,6 +144,19 @@ const notice = z.discriminatedUnion('type', [
     terms: z.array(count).max(leasedMost),
     progress,
     voters: voters.optional(),
+    /** Which of how many notices of one sum it is. Not there: it takes nothing in. */
+    part: z.tuple([count, count]).optional(),
+    /** In the last one: by feed, up to which number notices are taken in. */
+    covers: z.record(feed, count.min(1)).optional(),
+    /** In the last one, where the group asks for a quorum: the last beat of each member; it is known what was said up to it. */
+    heard: z.record(peer, count).optional(),
+    /** In the last one. */
+    had: dealt.optional(),
+    /** In the last one: [slot, feed, index, who borrowed it (null: it was given back, and waits), for how many ms] */
+    lent: z
+      .array(z.tuple([slot, feed, count, peer.nullable(), z.number().min(0).max(limits.groupExtendMsMax)]))
+      .max(limits.groupAttemptsMax)
+      .optional(),
   }),
 ])
 
@@ -155,6 +183,7 @@ export interface WorkNotice {
 
 export type Notice = z.infer<typeof notice> | WorkNotice
 export type HadNotice = Extract<Notice, { type: 'had' }>
+export type SumNotice = Extract<Notice, { type: 'sum' }>
 export type Opening = z.infer<typeof opening>
 export type Start = z.infer<typeof start>
 export type Seek = z.infer<typeof seek>
@@ -182,10 +211,16 @@ export function decodeNotice(bytes: Uint8Array): Notice | 'unknown' | undefined 
 }
 
 const workBegins = Buffer.from('{"type":"work"')
+const sumBegins = Buffer.from('{"type":"sum"')
 
 /** Whether an own notice, as it was encoded, is `work`. */
 export function isOwnWork(bytes: Uint8Array): boolean {
   return workBegins.equals(bytes.subarray(0, workBegins.length))
+}
+
+/** Whether a notice, as members encode it, is a `sum`. */
+export function isSum(bytes: Uint8Array): boolean {
+  return sumBegins.equals(bytes.subarray(0, sumBegins.length))
 }
 
 function isWork(told: unknown): told is { feeds?: unknown; era?: unknown; ready?: unknown } {
@@ -223,14 +258,21 @@ function areRuns(value: unknown): value is [number, number, Indexes][] {
     if (!Array.isArray(one) || one.length !== 3) return false
     const [slot, number, told] = one
     if (!isCount(slot) || slot >= sharedSlots || !isCount(number)) return false
-    if (!Array.isArray(told) || told.length !== 3) return false
-    const [first, last, steps] = told
-    if (!isCount(first) || !isCount(last) || last >= Number.MAX_SAFE_INTEGER || typeof steps !== 'string') return false
-    // Each step is one at least.
-    if (last - first < steps.length || (steps === '' && last > first)) return false
-    one[2] = new Indexes(first, last, steps)
+    const indexes = indexesOf(told)
+    if (indexes === undefined) return false
+    one[2] = indexes
   }
   return true
+}
+
+function indexesOf(told: unknown): Indexes | undefined {
+  if (!Array.isArray(told) || told.length !== 3) return undefined
+  const [first, last, steps] = told
+  if (!isCount(first) || !isCount(last) || last >= Number.MAX_SAFE_INTEGER || typeof steps !== 'string')
+    return undefined
+  // Each step is one at least.
+  if (last - first < steps.length || (steps === '' && last > first)) return undefined
+  return new Indexes(first, last, steps)
 }
 
 function isCount(value: unknown): value is number {

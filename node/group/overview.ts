@@ -38,7 +38,7 @@ export async function overviewOf(
     } else if (notice.type === 'sum') {
       ledger.onOpening(notice.opened)
       if (notice.sought !== undefined) ledger.onSeek(notice.sought)
-      ledger.onProgress(notice.progress, notice.sought)
+      ledger.onSum(notice)
     }
   }
   const board = new Board({ control, topics, sync, clock, onNotice, onBad: () => undefined })

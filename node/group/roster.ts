@@ -27,6 +27,15 @@ export interface Beat extends Sign, Holding {
   known?: KnownSlot[] | undefined
 }
 
+/** What a sum says of it. */
+export interface Summed {
+  /** By slot, the highest that is known. */
+  terms: number[]
+  voters?: Voters | undefined
+  /** As of `lastBeats`. */
+  heard?: Record<PeerId, number> | undefined
+}
+
 export type RosterEffect = LeaseEffect | { type: 'joined' | 'left'; peer: PeerId }
 
 export interface RosterOptions {
@@ -198,8 +207,15 @@ export class Roster {
     return this.#ofRecords(this.#leases.onTerms(terms))
   }
 
-  onVoters(voters: Voters): void {
-    this.#quorum?.onVoters(voters)
+  /** Of a quorum: the last beat of each member that was heard of late, or is dead: what it said up to that is known. */
+  lastBeats(now: number): Record<PeerId, number> | undefined {
+    return this.#quorum && Object.fromEntries(this.#members.lastBeats(now, limits.groupVoterMs))
+  }
+
+  onSum({ terms, voters, heard = {} }: Summed): RosterEffect[] {
+    if (voters !== undefined) this.#quorum?.onVoters(voters)
+    for (const [peer, n] of Object.entries(heard)) this.#members.onSummed(peer as PeerId, n)
+    return this.onTerms(terms)
   }
 
   /** What to tell now, and what changed. `strangers`: peers that may be members, and cannot be heard yet. `isBehind`: much waits to be read. */
@@ -210,7 +226,7 @@ export class Roster {
     isBehind = false,
   ): { beat: Beat; effects: RosterEffect[] } {
     this.#listen(now)
-    if (isBehind) this.#hush(now)
+    if (isBehind) this.#listenUntil = now + this.#options.settings.leaseMs
     if (strangers.some((peer) => this.silentFor(peer, now) === Number.POSITIVE_INFINITY))
       this.#metAt = now + this.#beatMs
     const { settings, me, run } = this.#options
@@ -288,7 +304,7 @@ export class Roster {
   #isKnown(heard: HeardBeats | undefined): boolean {
     if (heard === undefined) return false
     const { me } = this.#options
-    return Object.entries(heard).every(([peer, n]) => peer === me || this.#members.lastBeatOf(peer as PeerId) >= n)
+    return Object.entries(heard).every(([peer, n]) => peer === me || this.#members.knownOf(peer as PeerId) >= n)
   }
 
   /** Where a member is not heard by us alone, it would lose what it holds to a claim of ours that cannot be granted. */

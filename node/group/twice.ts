@@ -18,6 +18,9 @@ const smallMax = 8
 /** By feed and slot, who had what: a record is in one of them. */
 type Known = Map<FeedId, Map<number, Had[]>>
 
+/** By who had them and of which feed: records of slots. */
+export type Dealt = [by: PeerId, feed: FeedId, had: [slot: number, indexes: Indexes][]][]
+
 export class Twice {
   /** In two generations, so that forgetting the oldest costs nothing. */
   #young: Known = new Map()
@@ -35,6 +38,20 @@ export class Twice {
     this.#young = new Map()
     this.#old = new Map()
     this.#count = 0
+  }
+
+  /** Who had what, as far as it is remembered. */
+  state(): Dealt {
+    const all = new Map<string, Dealt[number]>()
+    for (const generation of [this.#old, this.#young])
+      for (const [feed, slots] of generation)
+        for (const [slot, some] of slots)
+          for (const { by, indexes } of some) {
+            const known = all.get(`${by} ${feed}`) ?? [by, feed, []]
+            all.set(`${by} ${feed}`, known)
+            known[2].push([slot, indexes])
+          }
+    return [...all.values()]
   }
 
   /** Somebody has, or had, these records of a slot under a lease of its own. Returns which of them somebody else did, and who, where that is news. */

@@ -16,13 +16,16 @@ export interface RetentionParts {
 }
 
 /** How many of the oldest segments the rule lets go; never the one being written. */
-export function outlived(arrival: Arrival, { maxAgeMs, maxBytes, beforeOffset }: RetentionRule, now: number): number {
+export function outlived(arrival: Arrival, rule: RetentionRule, now: number): number {
+  const { maxAgeMs, maxBytes, beforeOffset, keepFrom = arrival.endOffset } = rule
   const { segments } = arrival
   let { bytes } = arrival
   let count = 0
   for (const [i, segment] of segments.slice(0, -1).entries()) {
     const old = maxAgeMs !== undefined && segment.newest < now - maxAgeMs
-    const past = beforeOffset !== undefined && (segments[i + 1] as Segment).firstOffset <= beforeOffset
+    const end = (segments[i + 1] as Segment).firstOffset
+    if (end > keepFrom) break
+    const past = beforeOffset !== undefined && end <= beforeOffset
     if (!old && !past && !(maxBytes !== undefined && bytes > maxBytes)) break
     bytes -= segment.bytes
     count++

@@ -27,7 +27,7 @@ import { checkFolder, markFolder, topicFolder, topicsOf } from './folder.ts'
 import { SegmentLog } from './log.ts'
 import { Marks } from './marks.ts'
 import { storageError } from './tail.ts'
-import { type DamageEvent, type DamageFound, isPassing, type TopicLog } from './topic-log.ts'
+import { type DamageEvent, type DamageFound, type PassingKind, passingKindOf, type TopicLog } from './topic-log.ts'
 
 export interface Store {
   readonly state: StateDb
@@ -140,7 +140,7 @@ class SegmentStore implements Store {
 
   async #open(topic: TopicName): Promise<SegmentLog> {
     const { disk, clock } = this.#ports
-    const usual = isPassing(topic) ? limits.groupNoticeSegmentBytes : limits.segmentBytesMax
+    const usual = segmentBytesOf(passingKindOf(topic))
     const { onDamage = () => {}, segmentBytesMax = usual } = this.#options
     const { log, found } = await SegmentLog.open({
       topic,
@@ -159,4 +159,10 @@ class SegmentStore implements Store {
     this.#logs.set(topic, log)
     return log
   }
+}
+
+/** What is soon over, or summed up, goes in smaller pieces. */
+function segmentBytesOf(kind: PassingKind | undefined): number {
+  if (kind === undefined) return limits.segmentBytesMax
+  return kind === '$groups.' ? limits.groupNoticeSegmentBytes : limits.passingSegmentBytes
 }

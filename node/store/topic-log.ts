@@ -52,8 +52,8 @@ export type DamageEvent =
 const passing = ['$groups.', '$requests.', '$replies.'] as const
 export type PassingKind = (typeof passing)[number]
 
-export function isPassing(topic: TopicName): boolean {
-  return passing.some((prefix) => topic.startsWith(prefix))
+export function passingKindOf(topic: TopicName): PassingKind | undefined {
+  return passing.find((prefix) => topic.startsWith(prefix))
 }
 
 /** A topic of this kind, one for each `name`. */
@@ -71,6 +71,8 @@ export interface RetentionRule {
   maxBytes?: number
   /** Segments that end there or before go. */
   beforeOffset?: number
+  /** Whatever else the rule says, what lies there or behind it stays. */
+  keepFrom?: number
 }
 
 export interface TopicLog {

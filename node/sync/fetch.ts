@@ -51,6 +51,11 @@ export class Fetch {
     return this.#scheduler.targets(topic)
   }
 
+  /** As of the scheduler. */
+  hasGap(topic: TopicName): boolean {
+    return this.#scheduler.hasGap(topic)
+  }
+
   input(input: FetchInput): void {
     if (input.type === 'lost') {
       for (const request of this.#requests.values()) if (request.peer === input.peer) this.#requests.delete(request.id)

@@ -98,6 +98,13 @@ export class FetchScheduler {
     return targets
   }
 
+  /** Whether something of the topic is offered of which nobody offers what comes before it. */
+  hasGap(topic: TopicName): boolean {
+    for (const { topic: of, arrived, offers } of this.#missing.values())
+      if (of === topic && offers.size > 0 && [...offers.values()].every(({ base }) => base > arrived + 1)) return true
+    return false
+  }
+
   handle(input: FetchInput, now: number): FetchEffect[] {
     const effects: FetchEffect[] = []
     switch (input.type) {

@@ -169,6 +169,11 @@ export class Sync {
     return this.#friendsWhere((comparison) => comparison.isLevel(topic))
   }
 
+  /** Whether something of the topic is on its way to us of which friends have removed what comes before it. */
+  hasGap(topic: TopicName): boolean {
+    return this.#fetch.hasGap(topic)
+  }
+
   /** How far each feed of the topic is known to go of which something is missing here. */
   targets(topic: TopicName): Map<FeedId, number> {
     const targets = this.#fetch.targets(topic)

@@ -12,7 +12,7 @@ import { limits } from '../limits.ts'
 import type { Clock, StateDb, Timer } from '../ports.ts'
 import type { Presence } from '../presence/presence.ts'
 import type { Store } from '../store/store.ts'
-import { isPassing, type RetentionRule, type TopicLog } from '../store/topic-log.ts'
+import { passingKindOf, type RetentionRule, type TopicLog } from '../store/topic-log.ts'
 import type { Sync } from '../sync/sync.ts'
 import type { PeerId, TopicName, TopicStatus } from '../types.ts'
 
@@ -45,8 +45,8 @@ const keeperCheckMs = 2_000
 /** A peer ranked so high carries a topic when it is asked to, for a publisher that wants more copies than there are keepers. */
 const askedRankMax = 17
 const markPrefix = 'carry/'
-/** Control topics of groups sum up what they said: old notices go, whatever is kept of other topics. */
-const noticeRetention: RetentionRule = { maxBytes: limits.groupNoticeBytesMax }
+/** Of what is soon over: whatever is kept of other topics. */
+const passingRetention: RetentionRule = { maxBytes: limits.passingBytesMax }
 
 export class Carrier {
   readonly #options: CarrierOptions
@@ -244,7 +244,10 @@ export class Carrier {
   async #retain(): Promise<void> {
     const { retention, clock } = this.#options
     for (const [topic, { log }] of this.#taken) {
-      const rule = isPassing(topic) ? noticeRetention : retention
+      const kind = passingKindOf(topic)
+      // Groups see to theirs (`group/sweep`).
+      if (kind === '$groups.') continue
+      const rule = kind === undefined ? retention : passingRetention
       if (rule.maxAgeMs === undefined && rule.maxBytes === undefined) continue
       await log.retain(rule, clock.now()).catch(() => undefined)
     }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import * as assert from 'uvu/assert'
 import { isError } from '../../node/errors.ts'
+import { Sweep } from '../../node/group/sweep.ts'
 import { limits } from '../../node/limits.ts'
 import type { GroupRecord } from '../../node/types.ts'
 import { suite } from '../helper/suite.ts'
@@ -32,11 +33,11 @@ test('old notices go, and what is left tells a newcomer everything', async ({ us
   await pass(4_000)
   assert.is(got.length, 120)
   const board = await log(control)
-  while (board.bytes < limits.groupNoticeBytesMax * 1.2) {
-    await b.say(control, noise(800_000))
+  while (board.bytes < limits.groupNoticeBytes * 1.2) {
+    await b.say(control, noise(100_000))
     await pass(500)
   }
-  await board.retain({ maxBytes: limits.groupNoticeBytesMax }, clock.now())
+  await new Sweep(board, clock).run()
   assert.ok(board.startOffset > 100, 'the oldest have gone')
   const first = await b
     .group({ leaseMs: 9_000 })

@@ -41,8 +41,8 @@ export async function place() {
     const parts = {
       me: peerIdOf(key.publicKey),
       topics: { append, latest: () => async () => {}, meet: async () => {}, strangers: () => [] },
-      carrier: { carry: (topic: TopicName) => store.open(topic), drop: () => {} },
-      sync: { holders: () => [] },
+      carrier: { carry: (topic: TopicName) => store.open(topic), drop: () => {}, taken: () => [] },
+      sync: { holders: () => [], hasGap: () => false },
       clock,
       onMisbehaved: (by: string) => void blamed.push(by),
     } as unknown as MemberParts

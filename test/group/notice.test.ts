@@ -18,12 +18,14 @@ const all = (...indexes: number[]) => Indexes.of(indexes)[0] as Indexes
 
 const beat: Notice = { type: 'beat', run: 1, n: 1, leaving: false, held: [[0, 1]], claims: [[63, 9]] }
 const work: Notice = { type: 'work', feeds: [[feed, [[0, 1, all(3, 9)]], [[0, 0, all(3, 4)]]]] }
+const noProgress = { feeds: {}, attempts: [] }
 const opening = { settings, start: { since: 5, skip: { [feed]: 2 } }, created: 7 }
+
+const sum = { type: 'sum', opened: { ...opening, by: peer }, terms: [], progress: noProgress }
 
 test('every notice comes back as it was', () => {
   const progress = { feeds: { [feed]: { all: 3, slots: [[4, 5, [[7, 9]]]] } }, attempts: [[0, feed, 3, 1]] }
   const voters = { term: 1, epoch: 2, peers: [peer] }
-  const sum = { type: 'sum', opened: { ...opening, by: peer }, terms: [1, 2], progress, voters } as Notice
   for (const notice of [
     beat,
     { ...beat, heard: { [peer]: 4 }, voters },
@@ -32,6 +34,10 @@ test('every notice comes back as it was', () => {
     { type: 'open' as const, ...opening },
     { type: 'seek' as const, start: opening.start, time: 8 },
     sum,
+    { ...sum, terms: [1, 2], progress, voters },
+    { ...sum, part: [0, 1], covers: { [feed]: 7 }, had: [[peer, feed, [[0, all(3, 9)]]]] },
+    { ...sum, heard: { [peer]: 4 }, lent: [[0, feed, 3, peer, 500]] },
+    { ...sum, lent: [[0, feed, 3, null, 0]] },
     { ...sum, sought: { start: { since: 0, skip: {} }, time: 8, by: peer } },
   ])
     assert.equal(decodeNotice(encodeNotice(notice as Notice)), notice)
@@ -87,7 +93,13 @@ test('what no member tells is not taken', () => {
     { type: 'open', ...opening, settings: { ...settings, type: 'anycast' } },
     { type: 'seek', start: { since: -1, skip: {} }, time: 8 },
     { type: 'seek', start: opening.start },
-    { type: 'sum', opened: opening, terms: [], progress: { feeds: {}, attempts: [] } },
+    { type: 'sum', opened: opening, terms: [], progress: noProgress },
+    { ...sum, part: [0] },
+    { ...sum, covers: { [feed]: 0 } },
+    { ...sum, covers: { feed: 1 } },
+    { ...sum, had: [[peer, feed, [[0, [3, 0, '#']]]]] },
+    { ...sum, had: [[peer, feed, [[0, [0, 50_000, '#'.repeat(50_000)]]]]] },
+    { ...sum, lent: [[0, feed, 3, peer, -1]] },
   ]
   for (const one of wrong) assert.is(decodeNotice(text(one)), undefined, JSON.stringify(one))
   fc.assert(fc.property(fc.json(), (json) => typeof decodeNotice(text(json)) !== 'object'))

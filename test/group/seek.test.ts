@@ -54,7 +54,7 @@ function ledgerOf(facts: readonly Fact[]): Ledger {
         other.onSeek(sought)
         ledger.onSeek(sought)
       }
-      ledger.onProgress(other.progress.state(), sought)
+      ledger.onSum({ progress: other.progress.state(), sought: sought })
     }
   }
   return ledger
