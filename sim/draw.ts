@@ -7,6 +7,7 @@ import {
   type PartitionShape,
   type PeerPlan,
   type Plan,
+  type Strain,
   type Wish,
   type WorkloadKind,
   type WorkloadPlan,
@@ -14,7 +15,10 @@ import {
 import { drawWorkload } from './workload/draw.ts'
 import { Rng } from './world/random.ts'
 
+const KiB = 1024
 const secondsUsual = 60
+/** What is shared among members, who tell each other what they do. */
+const sharing: readonly WorkloadKind[] = ['group', 'queue', 'fifo', 'request']
 /** Beyond every backoff, stall and repair wait of limits.ts, twice in a row. */
 const livenessMs = 120_000
 
@@ -37,7 +41,25 @@ export function drawPlan(seed: number, wish: Wish = {}): Plan {
     (a, b) => a.at - b.at,
   )
   const blackout = wish.faults !== 'none' && random.chance(0.6)
-  return { seed, peers, quality, workload, timeline, safetyMs, livenessMs, blackout }
+  const strain = sharing.some((kind) => kinds.includes(kind)) ? drawStrain(new Rng(`${seed}/strain`)) : {}
+  return { seed, peers, quality, ...strain, workload, timeline, safetyMs, livenessMs, blackout }
+}
+
+/** What is said in a run of a minute would never be much. */
+function drawStrain(random: Rng): { strain?: Strain } {
+  const strain: Strain = {}
+  if (random.chance(0.6)) {
+    strain.bounds = {
+      groupNoticeBytes: random.pick([4, 16, 64]) * KiB,
+      groupNoticeSegmentBytes: random.pick([1, 4]) * KiB,
+      groupSumBytes: random.pick([1, 2, 8]) * KiB,
+      groupSumMs: random.pick([200, 1_000, 3_000]),
+      groupSumFeeds: random.pick([1, 3, 1_000]),
+      groupUnreadMax: random.pick([16, 256]),
+    }
+  }
+  if (random.chance(0.4)) strain.pauses = { share: random.pick([0.02, 0.2]), maxMs: random.pick([20, 150]) }
+  return Object.keys(strain).length === 0 ? {} : { strain }
 }
 
 function drawPeers(random: Rng, count: number): PeerPlan[] {

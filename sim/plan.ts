@@ -2,7 +2,7 @@
  * What a run does, written down before it begins: peers, links, workload, and a timeline of faults. A plan is plain JSON; a run of the same plan
  * is the same run, event for event. Times are virtual milliseconds since the start, peers go by name.
  */
-import type { GroupType } from '../node/index.ts'
+import type { GroupType, limits } from '../node/index.ts'
 import type { LinkQuality } from './world/network.ts'
 
 export interface PeerPlan {
@@ -215,10 +215,19 @@ export type FaultEvent = { at: number; forMs: number } & (
   | { kind: 'churn'; peers: string[]; everyMs: number; downMs: number }
 )
 
+/** What comes seldom on a machine of one's own: bounds that are reached soon, and long work that is interrupted. */
+export interface Strain {
+  /** In the place of what `limits` says. */
+  bounds?: Partial<Record<keyof typeof limits, number>>
+  /** A share of the steps of long work waits for up to `maxMs`, but for no more than half of the time altogether. */
+  pauses?: { share: number; maxMs: number }
+}
+
 export interface Plan {
   seed: number
   peers: PeerPlan[]
   quality: LinkQuality
+  strain?: Strain
   workload: WorkloadPlan
   timeline: FaultEvent[]
   /** Faults happen and the workload publishes. */

@@ -97,7 +97,8 @@ class Run {
   constructor(plan: Plan, options: RunOptions) {
     this.#plan = plan
     this.#options = options
-    this.world = new World({ seed: plan.seed, quality: plan.quality })
+    const { seed, quality, strain } = plan
+    this.world = new World({ seed, quality, ...(strain && { strain }) })
     this.#history = new History(() => this.world.time.elapsed())
     this.#fleet = new Fleet(this.world, this.#history, plan)
     this.#workload = new Workload(this.#fleet, plan)

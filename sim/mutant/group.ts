@@ -219,4 +219,28 @@ export const groupMutants: Mutant[] = [
     breaks: 'G7',
     why: 'what stood there stays open for this member',
   },
+  {
+    name: 'let-go-what-nobody-summed-up',
+    file: 'node/group/sweep.ts',
+    find: 'keepFrom: this.#keepFrom(this.#best) }',
+    replace: '}',
+    breaks: 'G7',
+    why: 'whoever comes later does again what was done',
+  },
+  {
+    name: 'let-go-the-sum-itself',
+    file: 'node/group/sweep.ts',
+    find: '    let from = offset\n',
+    replace: '    let from = offset >= 0 ? this.#log.endOffset : 0\n',
+    breaks: 'G7',
+    why: 'what was summed up is said nowhere any more',
+  },
+  {
+    name: 'claim-while-reading',
+    file: 'node/group/member.ts',
+    find: 'return this.#board.unread > limits.groupUnreadMax || this.#board.hasGaps()',
+    replace: 'return this.#board.unread < 0 && this.#board.hasGaps()',
+    breaks: 'G7',
+    why: 'who has yet to read what was done does it again',
+  },
 ]

@@ -42,6 +42,9 @@ const log = pino({ level: 'silent' })
 interface Run extends Actor {
   random: Rng
   startedAt: number
+  /** When long work is interrupted, and until when it is not. */
+  pauses: Rng
+  busyUntil: number
 }
 
 export interface DiskCopy {
@@ -113,6 +116,8 @@ export class SimPeer {
       dead: false,
       random: new Rng(`${this.world.seed}/${this.name}/${this.#runs++}`),
       startedAt: this.world.time.now(),
+      pauses: new Rng(`${this.world.seed}/${this.name}/${this.#runs}/pauses`),
+      busyUntil: 0,
     }
     this.#run = run
     const {
@@ -229,9 +234,20 @@ export class SimPeer {
         const timer = time.set(act, ms / rate, ms / rate)
         return { cancel: () => time.clear(timer) }
       },
-      // No time passes while something is computed.
-      breathe: () => undefined,
+      breathe: () => this.#breathe(run),
     }
+  }
+
+  /** No time passes while something is computed, but where the run is one under strain. */
+  #breathe(run: Run): Promise<void> | undefined {
+    const { strain, time } = this.world
+    if (strain.pauses === undefined || time.now() < run.busyUntil || !run.pauses.chance(strain.pauses.share))
+      return undefined
+    const ms = run.pauses.int(1, strain.pauses.maxMs)
+    run.busyUntil = time.now() + 2 * ms
+    return new Promise((resolve) => {
+      time.set(resolve, ms)
+    })
   }
 
   /** LevelDB survives a crash with what it had; what a power cut may take of it can be rebuilt and is left alone here. */

@@ -12,6 +12,8 @@
  * Promises: nothing here decides by real time or real randomness; a peer can only reach what its world gave it; after the run the
  * globals are what they were. Only one world runs at a time in a process, since the globals are shared.
  */
+import { limits } from '../../node/index.ts'
+import type { Strain } from '../plan.ts'
 import { type LinkQuality, SimNetwork } from './network.ts'
 import { SimPeer, type SimPeerOptions } from './peer.ts'
 import { Rng } from './random.ts'
@@ -22,6 +24,7 @@ import { Trace } from './trace.ts'
 export interface WorldOptions {
   seed: number | string
   quality?: Partial<LinkQuality>
+  strain?: Strain
 }
 
 /** Turns that are asked for together: Node settles promises and ticks between any two of them, and looks for real input only after them all. */
@@ -36,13 +39,15 @@ export class World {
   readonly peers: SimPeer[] = []
   readonly trace = new Trace()
   readonly seed: number | string
+  readonly strain: Strain
   /** Steps taken: timers that were run. */
   steps = 0
   /** What a timer throws ends a real process; without this it ends the run. */
   onError: ((error: unknown) => void) | undefined
 
-  constructor({ seed, quality = {} }: WorldOptions) {
+  constructor({ seed, quality = {}, strain = {} }: WorldOptions) {
     this.seed = seed
+    this.strain = strain
     this.random = new Rng(`${seed}/world`)
     this.network = new SimNetwork({
       time: this.time,
@@ -143,6 +148,8 @@ export class World {
     const current = () => (this.time.current() as { random?: Rng } | undefined)?.random ?? this.random
     this.time.install(() => current().float())
     const forgetVerdicts = rememberVerdicts()
+    const usual = { ...limits }
+    Object.assign(limits, this.strain.bounds)
     globalThis.crypto.getRandomValues = <T extends ArrayBufferView | null>(view: T): T => {
       if (view !== null) current().fill(new Uint8Array(view.buffer, view.byteOffset, view.byteLength))
       return view
@@ -150,6 +157,7 @@ export class World {
     return () => {
       this.time.uninstall()
       forgetVerdicts()
+      Object.assign(limits, usual)
       Math.random = realRandom
       globalThis.crypto.getRandomValues = realFill
     }
