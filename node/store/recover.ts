@@ -59,6 +59,8 @@ export async function recover(recovery: Recovery): Promise<DamageFound[]> {
     await files.use(segment.path, async (file) => {
       const reading = { ...recovery, segment, file, size: await file.size(), bound: names[id + 1] }
       for (const place of await readSegment(reading)) found.push(await judge(reading, place))
+      // Whoever wrote the end may have been killed before it was synced: it counts as held from now on.
+      if (reading.bound === undefined && reading.size > 0) await file.sync()
     })
   }
   for (const [id, mark] of marks) applyMark(arrival, id, mark)

@@ -355,6 +355,23 @@ test('an offset inside a batch finds that batch, and the end nothing', async ({ 
   assert.equal(offsets, [0, 0, 0, 3, 3, undefined])
 })
 
+test('what a killed process wrote and had yet to sync is durable before it counts', async ({ use }) => {
+  const { disk, counts, gate } = faultyDisk(memoryDisk())
+  const place = folder(disk, 300)
+  const { log } = await place.open()
+  for (let i = 0; i < 3; i++) await log.append([feed(i + 1).next()])
+  gate.closed = new Promise(() => {})
+  void log.append([feed(9).next()])
+  const written = async () => (await segments(place.disk)).length === 4
+  await until(written, 1_000)
+  // A later run, of which the power may be cut before it writes to that file.
+  gate.closed = undefined
+  const { syncs } = counts
+  const again = use(await place.open())
+  assert.is(again.log.batches, 4)
+  assert.is(counts.syncs - syncs, 1, 'the others were synced before this one was begun')
+})
+
 test('a thousand topics keep few files open', async ({ use }) => {
   const { disk, counts } = faultyDisk(memoryDisk())
   const place = folder(disk)
