@@ -228,14 +228,6 @@ export const groupMutants: Mutant[] = [
     why: 'whoever comes later does again what was done',
   },
   {
-    name: 'let-go-the-sum-itself',
-    file: 'node/group/sweep.ts',
-    find: '    let from = offset\n',
-    replace: '    let from = offset >= 0 ? this.#log.endOffset : 0\n',
-    breaks: 'G7',
-    why: 'what was summed up is said nowhere any more',
-  },
-  {
     name: 'claim-while-reading',
     file: 'node/group/member.ts',
     find: 'return this.#board.unread > limits.groupUnreadMax || this.#board.hasGaps()',
