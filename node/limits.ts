@@ -255,6 +255,8 @@ export const limits = {
   groupLeaseMsMax: 12 * 3_600 * second,
   /** Members beat this often; with leases below five beats, five times a lease. */
   groupBeatMs: 1 * second,
+  /** So long whoever comes says that it is there before it claims anything, where others are linked. */
+  groupMeetBeats: 0.2,
   /** A claim stands unopposed for so many beats, and is in two of them: leaves half a beat of lease + 2 s for reading what to deliver. */
   groupClaimBeats: 1.5,
   /** With a quorum, a claim that no majority tells of by then is made again under the next term. */

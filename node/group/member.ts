@@ -277,7 +277,7 @@ export class Member {
   }
 
   #takePart(): void {
-    this.#roster.enter(this.#parts.clock.now())
+    this.#roster.enter(this.#parts.clock.now(), this.#parts.sync.holders(this.options.control).length > 0)
     this.#leaveBy = Number.POSITIVE_INFINITY
     if (!this.#pulse.isRunning) this.#pulse.start()
   }

@@ -11,6 +11,8 @@
  *    slots that were free then is long over.
  * 3. Members that begin at the same moment have not heard each other's claims when theirs are due. So whoever comes takes nothing as long as it knows of
  *    strangers, who may be members that it cannot hear yet, and for a beat after; at most for a lease, since they may as well be none, or dead.
+ *    And where others are linked it says that it is there a moment before it claims anything: of those that begin together each claims its share
+ *    then, and not all of it.
  */
 import { limits } from '../limits.ts'
 import type { GroupSettings, PeerId } from '../types.ts'
@@ -167,12 +169,14 @@ export class Roster {
     return peer === this.#options.me ? 0 : this.#members.silentFor(peer, now)
   }
 
-  enter(now: number): void {
+  /** `hasCompany`: others are linked who may enter in this moment. */
+  enter(now: number, hasCompany = false): void {
     if (!this.#leaving) return
     this.#leaving = false
     this.#leftIn = Number.POSITIVE_INFINITY
     this.#meetBy = now + this.#options.settings.leaseMs
     this.#hush(now)
+    if (hasCompany) this.#listenUntil = Math.max(this.#listenUntil, now + limits.groupMeetBeats * this.#beatMs)
   }
 
   leave(): void {
@@ -280,7 +284,7 @@ export class Roster {
   /** When `tick` has something to do before the next beat is due; undefined when it has not. */
   nextAt(now: number): number | undefined {
     const times = [this.#leases.nextAt(), this.#members.nextSilentAt(now)].filter((at) => at !== undefined)
-    const next = Math.min(...times)
+    const next = Math.min(...times, now < this.#listenUntil ? this.#listenUntil : Number.POSITIVE_INFINITY)
     return next > now && next < now + this.#beatMs ? next : undefined
   }
 
