@@ -30,7 +30,7 @@ export const limits = {
   /** Nothing is left to its author to send while anybody came, went or subscribed so short a time ago: not all may know of it yet. */
   gossipCalmMs: 5 * second,
   /** Records of batches opened last that stay open, of all peers of a process. */
-  openedBytesMax: 8 * MiB,
+  openedBytesMax: 32 * MiB,
   /** Bodies below this are not worth compressing. */
   compressBytesMin: 4 * KiB,
 

@@ -238,7 +238,9 @@ export class Desk implements Settler {
   #serve(): Promise<unknown> | undefined {
     if (this.#closed) return undefined
     const asked: Promise<void>[] = []
-    const { backlog, termOf } = this.#options
+    const { backlog, clock } = this.#options
+    const now = clock.now()
+    const termOf = (slot: number) => this.#options.termOf(slot, now)
     for (const [taker, given] of this.#takers) {
       const taken = backlog.take(taker.concurrency - given.count, termOf, this.#attempts)
       if (taken.length === 0) continue

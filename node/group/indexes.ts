@@ -81,14 +81,19 @@ interface Placed {
 export function bySlot<T extends Placed>(records: readonly T[]): Map<FeedId, (T[] | undefined)[]> {
   const feeds = new Map<FeedId, (T[] | undefined)[]>()
   const unsorted = new Set<T[]>()
+  let last: FeedId | undefined
+  let slots: (T[] | undefined)[] = []
   for (const record of records) {
     const { feed, slot, index } = record
-    const slots = feeds.get(feed) ?? []
-    feeds.set(feed, slots)
+    if (feed !== last) {
+      slots = feeds.get(feed) ?? []
+      feeds.set(feed, slots)
+      last = feed
+    }
     const known = slots[slot]
     if (known === undefined) slots[slot] = [record]
     else {
-      if ((known.at(-1) as T).index > index) unsorted.add(known)
+      if ((known[known.length - 1] as T).index > index) unsorted.add(known)
       known.push(record)
     }
   }
