@@ -67,6 +67,16 @@ test('members that begin together share alike, and one more gets its share by ha
   assert.equal(shares(village), [16, 16, 16, 16])
 })
 
+test('of members that begin together each claims its share, and no slot waits for a second claim', () => {
+  for (const ids of ['abcd', 'efgh', 'ijklm']) {
+    const village = new Village({})
+    for (const id of ids) village.add(id, true)
+    village.pass(2_000)
+    oneEach(village)
+    assert.ok(Math.max(...shares(village)) - Math.min(...shares(village)) <= 1)
+  }
+})
+
 test('what a member held is taken over when it was silent for a lease, and not before', () => {
   const village = new Village({})
   const [, b] = [village.add('a'), village.add('b')] as const
@@ -293,6 +303,19 @@ test('whoever reads a long history claims nothing of what was free in it', () =>
     now += 1_000
   }
   assert.is(tick(false).listening, undefined, 'it has listened')
+})
+
+test('whoever waits for what was said meanwhile claims nothing, also while it hears nobody', () => {
+  const me = 'c' as PeerId
+  let now = 1_000_000
+  const roster = new Roster({ me, run: now, settings })
+  roster.enter(now)
+  for (let i = 0; i < 10; i++) {
+    now += 1_000
+    assert.equal(roster.tick(now, () => false, [], true).beat.claims, [])
+  }
+  now += settings.leaseMs
+  assert.is(roster.tick(now, () => false).beat.claims.length, 64)
 })
 
 test('whoever leaves gives all away without anybody waiting for a lease', () => {

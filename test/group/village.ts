@@ -53,7 +53,8 @@ export class Village {
     this.#delayMs = delayMs
   }
 
-  add(id: string): Villager {
+  /** `hasCompany`: it is linked to others. */
+  add(id: string, hasCompany = false): Villager {
     const me = id as PeerId
     const roster = new Roster({ me, run: this.now, settings: this.#settings })
     const villager: Villager = { id: me, roster, asleep: false, effects: [] }
@@ -63,7 +64,7 @@ export class Village {
     const told = [...new Set([log, ...reached.map(({ id }) => this.#logs.get(id) ?? [])].flat())]
     this.#logs.set(me, told)
     for (const { from, beat } of told) roster.onBeat(from, beat, this.now)
-    roster.enter(this.now)
+    roster.enter(this.now, hasCompany)
     this.villagers.push(villager)
     this.#nextTick.set(villager, { beat: this.now, extra: undefined })
     return villager

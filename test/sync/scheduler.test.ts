@@ -390,4 +390,20 @@ test('whatever friends do, no batch is asked of two at once, and all that is off
   )
 })
 
+test('a gap is there while nobody offers what comes next', () => {
+  const scheduler = new FetchScheduler()
+  assert.is(scheduler.hasGap(topic), false)
+  scheduler.handle(offered(ann, 5, { held: 2 }), 0)
+  assert.is(scheduler.hasGap(topic), false)
+  scheduler.handle(offered(ben, 9, { base: 7, of: 'f2' as FeedId, held: 3 }), 1)
+  assert.is(scheduler.hasGap(topic), true)
+  assert.is(scheduler.hasGap('other' as TopicName), false)
+  scheduler.handle(offered(cat, 9, { base: 2, of: 'f2' as FeedId, held: 3 }), 2)
+  assert.is(scheduler.hasGap(topic), false)
+  scheduler.handle({ type: 'lost', peer: cat }, 3)
+  assert.is(scheduler.hasGap(topic), true)
+  scheduler.handle({ type: 'stored', topic, feed: 'f2' as FeedId, seq: 9 }, 4)
+  assert.is(scheduler.hasGap(topic), false)
+})
+
 test.run()
