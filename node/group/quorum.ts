@@ -29,6 +29,8 @@ export interface QuorumView {
   holds: boolean
   /** Leaving, or silent for too long. */
   isGone(peer: PeerId): boolean
+  /** It was heard within a lease. */
+  isLive(peer: PeerId): boolean
 }
 
 export class Quorum {
@@ -89,11 +91,15 @@ export class Quorum {
       return
     }
     if (view.term !== term || !entitled || this.heardUpTo() < this.#listedIn) return
-    const gone = peers.find((peer) => peer !== this.#me && view.isGone(peer)) ?? (view.leaving ? this.#me : undefined)
+    const without = (gone: PeerId) => peers.filter((peer) => peer !== gone)
+    // Whoever leaves stays a voter as long as the others are no majority without it, since one of them is silent.
+    const isAble = (left: PeerId[]) => 2 * left.filter(view.isLive).length > left.length
+    const isGone = (peer: PeerId) => (peer === this.#me ? view.leaving : view.isGone(peer))
+    const [gone] = [...without(this.#me), this.#me].filter((peer) => isGone(peer) && isAble(without(peer)))
     const come = view.active.find((peer) => !peers.includes(peer))
-    // The last voter goes when somebody else is one, or it holds nothing: nobody can be heard by a majority of none.
-    if (gone !== undefined && (peers.length > 1 || (come === undefined && !view.holds)))
-      change(peers.filter((peer) => peer !== gone))
+    // The last voter goes where nobody else comes and it holds nothing: nobody can be heard by a majority of none.
+    if (gone !== undefined) change(without(gone))
+    else if (peers.length === 1 && view.leaving && come === undefined && !view.holds) change([])
     else if (come !== undefined && peers.length < limits.groupVotersMax) change([...peers, come])
   }
 

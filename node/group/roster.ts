@@ -244,6 +244,7 @@ export class Roster {
         leaving: this.#leaving,
         term: this.#editorTerm(this.#quorum.voters),
         holds: this.#leases.holding().held.some(([slot]) => slot < this.#count),
+        isLive: (peer) => peer === me || this.#members.isLive(peer, now),
         isGone: (peer) => this.#members.isLeaving(peer) || this.silentFor(peer, now) > limits.groupVoterMs,
       },
       entitled,

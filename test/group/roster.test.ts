@@ -328,6 +328,22 @@ test('whoever leaves gives all away without anybody waiting for a lease', () => 
   assert.equal(shares(village), [0, 64])
 })
 
+test('a voter that leaves is let go when the others can do without it, and not while one of them is silent', () => {
+  const village = new Village({ quorum: true })
+  const [a, b] = [village.add('a'), village.add('b'), village.add('c')] as const
+  village.pass(20_000)
+  village.remove(a)
+  village.pass(4_000)
+  b.roster.leave()
+  village.add('d')
+  village.pass(20_000)
+  assert.equal(shares(village), [0, 32, 32])
+  assert.ok(b.roster.hasLeft(village.now))
+  // Of those that are left one more may fall silent, once the dead one is off the list.
+  village.pass(60_000)
+  assert.equal(b.roster.voters?.peers, ['c', 'd'])
+})
+
 test('by default both sides of a partition go on, and are one again when it is over', () => {
   const village = new Village({})
   for (const id of ['a', 'b', 'c']) village.add(id)
