@@ -31,6 +31,8 @@ export interface QuorumView {
   isGone(peer: PeerId): boolean
   /** It was heard within a lease. */
   isLive(peer: PeerId): boolean
+  /** It was heard as recently as beats are due. */
+  isPrompt(peer: PeerId): boolean
 }
 
 export class Quorum {
@@ -96,7 +98,7 @@ export class Quorum {
     const isAble = (left: PeerId[]) => 2 * left.filter(view.isLive).length > left.length
     const isGone = (peer: PeerId) => (peer === this.#me ? view.leaving : view.isGone(peer))
     const [gone] = [...without(this.#me), this.#me].filter((peer) => isGone(peer) && isAble(without(peer)))
-    const come = view.active.find((peer) => !peers.includes(peer))
+    const come = view.active.find((peer) => !peers.includes(peer) && view.isPrompt(peer))
     // The last voter goes where nobody else comes and it holds nothing: nobody can be heard by a majority of none.
     if (gone !== undefined) change(without(gone))
     else if (peers.length === 1 && view.leaving && come === undefined && !view.holds) change([])

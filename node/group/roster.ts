@@ -245,6 +245,7 @@ export class Roster {
         term: this.#editorTerm(this.#quorum.voters),
         holds: this.#leases.holding().held.some(([slot]) => slot < this.#count),
         isLive: (peer) => peer === me || this.#members.isLive(peer, now),
+        isPrompt: (peer) => peer === me || this.#members.isPrompt(peer, now),
         isGone: (peer) => this.#members.isLeaving(peer) || this.silentFor(peer, now) > limits.groupVoterMs,
       },
       entitled,

@@ -344,6 +344,19 @@ test('a voter that leaves is let go when the others can do without it, and not w
   assert.equal(b.roster.voters?.peers, ['c', 'd'])
 })
 
+test('whoever fell silent just now is made no voter', () => {
+  const village = new Village({ quorum: true })
+  const [a] = [village.add('a'), village.add('b'), village.add('d')] as const
+  village.pass(20_000)
+  village.remove(a)
+  const c = village.add('c')
+  // Until another edits the list.
+  village.pass(4_000)
+  village.remove(c)
+  village.pass(30_000)
+  assert.equal(shares(village), [32, 32])
+})
+
 test('by default both sides of a partition go on, and are one again when it is over', () => {
   const village = new Village({})
   for (const id of ['a', 'b', 'c']) village.add(id)
