@@ -58,7 +58,7 @@ function drawStrain(random: Rng): { strain?: Strain } {
       groupUnreadMax: random.pick([16, 256]),
     }
   }
-  if (random.chance(0.4)) strain.pauses = { share: random.pick([0.02, 0.2]), maxMs: random.pick([20, 150]) }
+  if (random.chance(0.5)) strain.pauses = { share: 0.1, maxMs: random.pick([10, 60]) }
   return Object.keys(strain).length === 0 ? {} : { strain }
 }
 

@@ -219,7 +219,7 @@ export type FaultEvent = { at: number; forMs: number } & (
 export interface Strain {
   /** In the place of what `limits` says. */
   bounds?: Partial<Record<keyof typeof limits, number>>
-  /** A share of the steps of long work waits for up to `maxMs`, but for no more than half of the time altogether. */
+  /** A share of the steps of long work takes up to `maxMs`. */
   pauses?: { share: number; maxMs: number }
 }
 

@@ -42,9 +42,8 @@ const log = pino({ level: 'silent' })
 interface Run extends Actor {
   random: Rng
   startedAt: number
-  /** When long work is interrupted, and until when it is not. */
+  /** When long work is interrupted, and for how long. */
   pauses: Rng
-  busyUntil: number
 }
 
 export interface DiskCopy {
@@ -117,7 +116,6 @@ export class SimPeer {
       random: new Rng(`${this.world.seed}/${this.name}/${this.#runs++}`),
       startedAt: this.world.time.now(),
       pauses: new Rng(`${this.world.seed}/${this.name}/${this.#runs}/pauses`),
-      busyUntil: 0,
     }
     this.#run = run
     const {
@@ -241,10 +239,8 @@ export class SimPeer {
   /** No time passes while something is computed, but where the run is one under strain. */
   #breathe(run: Run): Promise<void> | undefined {
     const { strain, time } = this.world
-    if (strain.pauses === undefined || time.now() < run.busyUntil || !run.pauses.chance(strain.pauses.share))
-      return undefined
+    if (strain.pauses === undefined || !run.pauses.chance(strain.pauses.share)) return undefined
     const ms = run.pauses.int(1, strain.pauses.maxMs)
-    run.busyUntil = time.now() + 2 * ms
     return new Promise((resolve) => {
       time.set(resolve, ms)
     })
