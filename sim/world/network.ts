@@ -318,8 +318,10 @@ class End extends AbstractMultiaddrConnection {
     this.#underWay = []
   }
 
+  /** On its own account, whoever breaks it: what its process sets up by reason of it is to end with that process. */
   breakNow(): void {
-    this.onTransportClosed(new Error('connection reset'))
+    const broken = () => this.onTransportClosed(new Error('connection reset'))
+    this.#network.time.set(broken, 0, undefined, this.#here)
   }
 
   onLinkChange(): void {

@@ -225,11 +225,11 @@ export class SimPeer {
         return Math.floor(time.now() + this.skewMs + time.elapsed() * (rate - 1))
       },
       after: (ms, act) => {
-        const timer = time.set(act, ms / rate)
+        const timer = time.set(act, ms / rate, undefined, run)
         return { cancel: () => time.clear(timer) }
       },
       every: (ms, act) => {
-        const timer = time.set(act, ms / rate, ms / rate)
+        const timer = time.set(act, ms / rate, ms / rate, run)
         return { cancel: () => time.clear(timer) }
       },
       breathe: () => this.#breathe(run),
@@ -242,7 +242,7 @@ export class SimPeer {
     if (strain.pauses === undefined || !run.pauses.chance(strain.pauses.share)) return undefined
     const ms = run.pauses.int(1, strain.pauses.maxMs)
     return new Promise((resolve) => {
-      time.set(resolve, ms)
+      time.set(resolve, ms, undefined, run)
     })
   }
 

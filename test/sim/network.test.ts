@@ -61,6 +61,20 @@ test('a cut that lasts too long ends the connection instead', async () => {
   })
 })
 
+test('whoever breaks a connection, each end learns of it within its own process', async () => {
+  const world = new World({ seed: 1 })
+  await world.run(async () => {
+    const { connection } = await connect(world)
+    let told: string | undefined
+    connection.addEventListener('close', () => {
+      told = world.time.current()?.name
+    })
+    world.network.reset('a', 'b')
+    await world.sleep(1)
+    assert.is(told, 'a')
+  })
+})
+
 test('a link carries no more bytes a second than it has', async () => {
   const world = new World({ seed: 1, quality: { delayMs: 1, jitterMs: 0, bytesPerSecond: 100_000 } })
   await world.run(async () => {
