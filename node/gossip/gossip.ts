@@ -105,10 +105,11 @@ export class Gossip {
     const name = this.#nameOf(head.head.topic)
     // A publisher that does not carry the topic gossips to friends that do.
     this.#options.host.gossipTopics.add(name)
+    const isDirect = this.#reachesAll(head.head.topic, name)
     const data = encodeAnnouncement({
       head: head.bytes,
-      body: body.length <= limits.inlineBodyBytesMax ? body : undefined,
-      isDirect: this.#reachesAll(head.head.topic, name),
+      body: body.length <= inlineMax(isDirect) ? body : undefined,
+      isDirect,
     })
     this.#options.host.libp2p.services.pubsub.publish(name, data).catch(() => {
       // A full buffer or a stopping host: anti-entropy tells them.
@@ -234,13 +235,17 @@ export class Gossip {
   }
 }
 
+function inlineMax(isDirect: boolean): number {
+  return isDirect ? limits.directBodyBytesMax : limits.inlineBodyBytesMax
+}
+
 /** What is in a message, or what is wrong with it. */
 function open(data: Uint8Array): { head: SignedHead; body: Uint8Array | undefined; isDirect: boolean } | string {
   try {
     const { head: bytes, body, isDirect = false } = decodeAnnouncement(data)
     const head = openHead(bytes)
     if (body === undefined) return { head, body, isDirect }
-    if (body.length > limits.inlineBodyBytesMax) return 'gossiped a body that is too large for that'
+    if (body.length > inlineMax(isDirect)) return 'gossiped a body that is too large for that'
     return bodyMatches({ head, body }) ? { head, body, isDirect } : 'gossiped a body that is not the one of its head'
   } catch (error) {
     if (error instanceof WireError) return 'gossiped what is no head'

@@ -4,6 +4,7 @@ import { Indexes } from '../../node/group/indexes.ts'
 import { decodeNotice, encodeNotice, type Notice } from '../../node/group/notice.ts'
 import { checkGroupOptions, conflictOf } from '../../node/group/settings.ts'
 import { GrapevineError } from '../../node/index.ts'
+import { limits } from '../../node/limits.ts'
 import type { FeedId, GroupOptions, PeerId, TopicName } from '../../node/types.ts'
 import { suite } from '../helper/suite.ts'
 import { settings } from './village.ts'
@@ -86,7 +87,7 @@ test('what no member tells is not taken', () => {
     { ...work, feeds: [[feed, [], [[0, -1, [3, 3, '']]]]] },
     { ...work, feeds: [[feed, [[0, 1.5, [3, 3, '']]], []]] },
     { ...work, feeds: [[feed, [[0, 1, ['3', 3, '']]], []]] },
-    { ...work, feeds: [[feed, Array.from({ length: 1_001 }, () => [0, 1, [3, 3, '']]), []]] },
+    { ...work, feeds: [[feed, Array.from({ length: limits.groupWorkMax + 1 }, () => [0, 1, [3, 3, '']]), []]] },
     { ...work, feeds: [[feed, [[0, 1, [3, 1_003, '#'.repeat(1_000)]]], []]] },
     { ...work, feeds: [1, 2].map(() => [feed, [], Array.from({ length: 501 }, () => [0, 0, [1, 1, '']])]) },
     { ...work, era: [8] },

@@ -233,6 +233,14 @@ const attacks: [name: string, counted: RegExp | undefined, act: (scene: Scene) =
     },
   ],
   [
+    'a body by gossip that is too large even for whoever sends it to all',
+    /too large/,
+    async ({ fake }) => {
+      const { head, body } = sealed(fake.feed(), randomBytes(limits.directBodyBytesMax).toString('base64'))
+      await fake.gossip(encodeAnnouncement({ head: head.bytes, body, isDirect: true }))
+    },
+  ],
+  [
     'a head of another topic by gossip',
     /does not verify/,
     async ({ fake }) => {
