@@ -1,4 +1,5 @@
 /** Draws a plan from a seed: everything random about what a run does is decided here. Numbers are guesses at what hurts. */
+import { focusOn } from './focus.ts'
 import {
   type FaultEvent,
   type FaultKind,
@@ -42,7 +43,8 @@ export function drawPlan(seed: number, wish: Wish = {}): Plan {
   )
   const blackout = wish.faults !== 'none' && random.chance(0.6)
   const strain = sharing.some((kind) => kinds.includes(kind)) ? drawStrain(new Rng(`${seed}/strain`)) : {}
-  return { seed, peers, quality, ...strain, workload, timeline, safetyMs, livenessMs, blackout }
+  const plan: Plan = { seed, peers, quality, ...strain, workload, timeline, safetyMs, livenessMs, blackout }
+  return wish.focus === undefined ? plan : focusOn(wish.focus, plan)
 }
 
 /** What is said in a run of a minute would never be much. */

@@ -240,12 +240,18 @@ export interface Plan {
   freshReaders?: number
 }
 
+/** What a run may bear on: see `focus.ts`. */
+export const focuses = ['lease', 'vote', 'damage', 'loan'] as const
+export type Focus = (typeof focuses)[number]
+
 /** What a run is asked to be; whatever is left out is drawn from the seed. */
 export interface Wish {
   peers?: number
   seconds?: number
   faults?: readonly FaultKind[] | 'none'
   workload?: readonly WorkloadKind[]
+  /** What it bears on, beyond its workload: its faults are those of the focus. */
+  focus?: Focus
 }
 
 /** Faults after which a peer may lack what it had on disk. */

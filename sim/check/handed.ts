@@ -1,4 +1,5 @@
 /** What each member of a group was handed, held against G7: whatever is wrong here is wrong whatever happens later. */
+import { limits } from '../../node/index.ts'
 import { groupOf, type Handed, isAcked, recordOf } from '../group-history.ts'
 import type { GroupPlan } from '../plan.ts'
 import { Excuses } from './excuse.ts'
@@ -73,20 +74,26 @@ export class HandedOut {
     return this.#excuses.of(one.at, next.at) !== undefined
   }
 
-  /** When this consumer had it no more: settled, too late, paused for longer than its member's lease, or ended with its process. */
+  /** When this consumer had it no more: settled, too late, with its member's lease, which a pause lets run out, or ended with its process. */
   #overAt({ at, until, settled, shift }: Handed): number {
-    const died = this.#evidence.history.peerNotes.find(
+    const { peerNotes, faults } = this.#evidence.history
+    const died = peerNotes.find(
       (note) => note.peer === shift.peer && note.at >= at && (note.what === 'killed' || note.what === 'power'),
     )
     const { leaseMs } = this.#group
-    const asleep = this.#evidence.history.faults.find(
+    // A lease begins with a beat, the last of which may be that much older than the pause, and ends a little before the others think so.
+    const leftMs = leaseMs - (1 + limits.groupGuardBeats) * Math.min(limits.groupBeatMs, leaseMs / 5)
+    const asleep = faults.find(
       ({ event, at: from, endedAt = Number.POSITIVE_INFINITY }) =>
-        event.kind === 'pause' && event.peer === shift.peer && endedAt > at && endedAt - from > leaseMs,
+        event.kind === 'pause' &&
+        event.peer === shift.peer &&
+        Math.max(endedAt, from + leaseMs) > at &&
+        endedAt - from > leftMs,
     )
     const late = until - driftShare * (until - at) - roundMs
     return Math.min(
       late,
-      asleep === undefined ? late : asleep.at + leaseMs,
+      asleep === undefined ? late : Math.max(at, asleep.at + leftMs),
       settled?.at ?? Number.POSITIVE_INFINITY,
       died?.at ?? Number.POSITIVE_INFINITY,
     )
@@ -191,7 +198,8 @@ export class HandedOut {
       const { slot, term } = event
       const before = highest.get(slot)
       if (before === undefined || term > before.term) highest.set(slot, { term, peer, at })
-      if (before === undefined || term > before.term || this.#excuses.of(before.at, at) !== undefined) return []
+      if (before === undefined || term > before.term) return []
+      if (this.#excuses.forgotten(before.peer, before.at, at) !== undefined) return []
       const text = `${peer} took slot ${slot} of ${group} under term ${term}, after ${before.peer} under ${before.term}`
       return [{ at, text }]
     })

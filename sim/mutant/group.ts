@@ -56,6 +56,7 @@ export const groupMutants: Mutant[] = [
     find: '    if (!view.isLive(holder)) {',
     replace: '    if (!view.isLive(holder) || (known !== undefined && known.beats >= 2)) {',
     breaks: 'G7',
+    workload: 'lease',
     why: 'who is late by a beat or two works on while its heir does the same',
   },
   {
@@ -88,6 +89,7 @@ export const groupMutants: Mutant[] = [
     find: 'const mayClaim = now >= this.#listenUntil && (',
     replace: 'const mayClaim = now >= 0 && (',
     breaks: 'G7',
+    workload: 'lease',
     why: 'who was away takes for free what others have taken over',
   },
   {
@@ -112,6 +114,7 @@ export const groupMutants: Mutant[] = [
     find: 'if (view.term !== term || !entitled || this.heardUpTo() < this.#listedIn) return',
     replace: 'if (view.active[0] !== this.#me) return',
     breaks: 'G7',
+    workload: 'vote',
     why: 'a minority drops the voters that it does not hear, and is a majority then',
   },
   {
@@ -217,6 +220,7 @@ export const groupMutants: Mutant[] = [
     find: '        this.#holes.set(this.#offset, at.nextOffset)\n',
     replace: '',
     breaks: 'G7',
+    workload: 'damage',
     why: 'what stood there stays open for this member',
   },
   {

@@ -1,3 +1,5 @@
+import type { Focus } from '../plan.ts'
+
 /** A deliberate mistake in the code, to see whether the simulator finds it. */
 export interface Mutant {
   name: string
@@ -15,7 +17,7 @@ export interface Mutant {
 }
 
 /** Which runs are made to catch it: bugs of groups, queues and requests need these, and the others the seeds they have always had. */
-export type Wishes = 'usual' | 'group' | 'queue' | 'fifo' | 'request'
+export type Wishes = 'usual' | 'group' | 'queue' | 'fifo' | 'request' | Focus
 
 export function wishesOf({ breaks, workload }: Mutant): Wishes {
   return workload ?? (breaks === 'G7' ? 'group' : 'usual')

@@ -81,7 +81,7 @@ export const queueMutants: Mutant[] = [
     find: 'return until !== undefined && until > this.#options.clock.now() ? until : undefined',
     replace: 'return until !== undefined && until < 0 ? until : undefined',
     breaks: 'G7',
-    workload: 'queue',
+    workload: 'loan',
     why: 'whoever takes a slot over hands out what was lent by its last holder',
   },
   {
@@ -91,7 +91,7 @@ export const queueMutants: Mutant[] = [
     replace: '    if (expires < 0) {\n',
     breaks: 'G7',
     why: 'a record that expires on its way to its borrower is handed out',
-    workload: 'queue',
+    workload: 'loan',
   },
   {
     name: 'borrow-for-ever',

@@ -1,7 +1,7 @@
 /** A process that runs seeds one after the other, and prints a line of JSON on each; ends after the first violation. */
 import { writeSync } from 'node:fs'
 import { drawPlan } from '../draw.ts'
-import type { FaultKind, Wish, WorkloadKind } from '../plan.ts'
+import { type FaultKind, type Focus, focuses, type Wish, type WorkloadKind } from '../plan.ts'
 import { runPlan } from '../run.ts'
 import type { SeedVerdict } from './hunt.ts'
 import type { Wishes } from './mutant.ts'
@@ -25,12 +25,16 @@ function wishOf(seed: number): Wish {
 }
 
 /** Groups, queues or requests: of members that die and pause, of links, of everything drawn, and of nothing but what consumers do. */
-function sharedWishOf(seed: number, workload: Exclude<Wishes, 'usual'>): Wish {
-  const wish: Wish = { peers: 3 + (seed % 4), seconds: 50, workload: [workload] }
+function sharedWishOf(seed: number, wishes: Exclude<Wishes, 'usual'>): Wish {
+  const small = { peers: 3 + (seed % 4), seconds: 50 }
+  if (isFocus(wishes)) return { ...small, workload: [wishes === 'loan' ? 'queue' : 'group'], focus: wishes }
+  const wish: Wish = { ...small, workload: [wishes] }
   if (seed % 5 === 0) return wish
   if (seed % 5 === 4) return { ...wish, faults: 'none' }
   return { ...wish, faults: seed % 5 === 1 ? processes : seed % 5 === 2 ? ['partition'] : links }
 }
+
+const isFocus = (wishes: string): wishes is Focus => (focuses as readonly string[]).includes(wishes)
 
 const [from, to] = process.argv.slice(2, 4).map(Number)
 const wishes = process.argv[4] as Wishes
