@@ -260,6 +260,8 @@ export const limits = {
   groupLeaseMsMax: 12 * 3_600 * second,
   /** Members beat this often; with leases below five beats, five times a lease. */
   groupBeatMs: 1 * second,
+  /** Beats by which a holder's own lease is shorter than what the others wait: more than beats differ in how long they take to come (guess). */
+  groupGuardBeats: 0.5,
   /** So long whoever comes says that it is there before it claims anything, where others are linked. */
   groupMeetBeats: 0.2,
   /** A claim stands unopposed for so many beats, and is in two of them: leaves half a beat of lease + 2 s for reading what to deliver. */

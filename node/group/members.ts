@@ -27,6 +27,8 @@ interface Heard extends Sign {
   at: number
   /** Heard again since we listen. What comes all at once is read from the log, and may be what a dead one left behind. */
   isSure: boolean
+  /** Heard before we were away: what comes next may have waited for us as long as that. */
+  isStale: boolean
   /** Since when it says that it must not claim anything yet. */
   listeningSince: number | undefined
 }
@@ -52,10 +54,11 @@ export class Members {
     if (known !== undefined && sign.run === known.run && sign.n <= known.n) return 'old'
     if (known === undefined && this.#heard.size >= limits.groupMembersMax && !this.#forgetSilent(now)) return 'full'
     const { run, n, leaving, listening } = sign
-    const isSure = known?.run === run && (known.isSure || (!isLate && now - known.at > this.#beatMs / 2))
+    const isNext = known !== undefined && !known.isStale && !isLate && now - known.at > this.#beatMs / 2
+    const isSure = known?.run === run && (known.isSure || isNext)
     const before = known?.run === run ? known.listeningSince : undefined
     const listeningSince = listening === true ? (before ?? now) : undefined
-    this.#heard.set(peer, { run, n, leaving, listening, at: now, isSure, listeningSince })
+    this.#heard.set(peer, { run, n, leaving, listening, at: now, isSure, isStale: false, listeningSince })
     return 'taken'
   }
 
@@ -167,6 +170,7 @@ export class Members {
     for (const heard of this.#heard.values()) {
       heard.at = Math.min(now, heard.at + ms)
       heard.isSure = false
+      heard.isStale = true
     }
   }
 

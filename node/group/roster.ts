@@ -77,6 +77,7 @@ export class Roster {
   #writtenN = 0
   #writtenAt = Number.NEGATIVE_INFINITY
   #lastTick = Number.NEGATIVE_INFINITY
+  #enteredAt = Number.NEGATIVE_INFINITY
   #listenUntil = Number.NEGATIVE_INFINITY
   /** Strangers are waited for until then, and until a lease after we came at the latest. */
   #metAt = Number.NEGATIVE_INFINITY
@@ -110,10 +111,10 @@ export class Roster {
     return this.isEntitled(now) ? this.#leases.ackTermOf(slot) : undefined
   }
 
-  /** Whether our own lease is fresh. */
+  /** Whether our own lease is fresh. It ends a little before others think so: a beat that renewed it in the last moment might come to them too late. */
   isEntitled(now: number): boolean {
     const from = this.#quorum === undefined ? this.#writtenAt : (this.#quorum.heardAt() ?? Number.NEGATIVE_INFINITY)
-    return now - from <= this.#options.settings.leaseMs
+    return now - from <= this.#options.settings.leaseMs - limits.groupGuardBeats * this.#beatMs
   }
 
   /** Whether another claims a slot under a higher term than this; false without a quorum, since no claim is known to all then. */
@@ -174,6 +175,7 @@ export class Roster {
     if (!this.#leaving) return
     this.#leaving = false
     this.#leftIn = Number.POSITIVE_INFINITY
+    this.#enteredAt = now
     this.#meetBy = now + this.#options.settings.leaseMs
     this.#hush(now)
     if (hasCompany) this.#listenUntil = Math.max(this.#listenUntil, now + limits.groupMeetBeats * this.#beatMs)
@@ -347,7 +349,9 @@ export class Roster {
     const missed = now - this.#lastTick - this.#beatMs
     if (Number.isFinite(this.#lastTick) && missed > this.#beatMs) {
       this.#members.excuse(missed, now)
-      this.#hush(now)
+      // Whoever came while we slept is not known yet: that is for who knew of nobody as well.
+      if (this.#lastTick >= this.#enteredAt) this.#listenUntil = now + this.#options.settings.leaseMs
+      else this.#hush(now)
     }
     this.#lastTick = now
   }

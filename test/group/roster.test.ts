@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import * as assert from 'uvu/assert'
 import { Leases, type SlotTerm } from '../../node/group/leases.ts'
+import { Members } from '../../node/group/members.ts'
 import { type Beat, Roster } from '../../node/group/roster.ts'
 import type { PeerId } from '../../node/types.ts'
 import { random } from '../helper/random.ts'
@@ -314,8 +315,63 @@ test('whoever waits for what was said meanwhile claims nothing, also while it he
     now += 1_000
     assert.equal(roster.tick(now, () => false, [], true).beat.claims, [])
   }
-  now += settings.leaseMs
-  assert.is(roster.tick(now, () => false).beat.claims.length, 64)
+  let claims = 0
+  for (const end = now + settings.leaseMs; now < end; ) {
+    assert.is(claims, 0)
+    now += 1_000
+    claims = roster.tick(now, () => false).beat.claims.length
+  }
+  assert.is(claims, 64)
+})
+
+test('whoever slept over its first claim listens before it claims again, also if it has heard nobody so far', () => {
+  let now = 1_000_000
+  const roster = new Roster({ me: 'c' as PeerId, run: now, settings })
+  roster.enter(now)
+  const tick = () => roster.tick(now, () => false).beat
+  assert.is(tick().claims.length, 64)
+  now += 15_000
+  for (const end = now + settings.leaseMs; now < end; now += 1_000) {
+    const { claims, held } = tick()
+    assert.equal([claims, held], [[], []])
+  }
+  assert.is(tick().claims.length, 64)
+})
+
+test('what a sleeper finds when it wakes may be old, and says of nobody that it lives', () => {
+  const members = new Members(5_000, 1_000)
+  const peer = 'a' as PeerId
+  let now = 1_000_000
+  const beat = (n: number) => members.onBeat(peer, { run: 1, n, leaving: false }, now)
+  for (let n = 1; n <= 3; n++) {
+    now += 1_000
+    beat(n)
+  }
+  assert.ok(members.areSure(now))
+  now += 10_800
+  members.excuse(10_000, now)
+  beat(4)
+  assert.not.ok(members.areSure(now), 'it had waited to be read')
+  now += 1_000
+  beat(5)
+  assert.ok(members.areSure(now))
+})
+
+test('a member has its slots half a beat shorter than the others wait, and loses what it would renew later', () => {
+  const village = new Village({})
+  const [a] = [village.add('a'), village.add('b')] as const
+  village.pass(10_000)
+  const [slot = 0] = slots.filter((each) => a.roster.termOf(each, village.now) !== undefined)
+  a.asleep = true
+  const beganBy = village.now
+  village.pass(settings.leaseMs - 1_000)
+  const had = () => a.roster.ackTermOf(slot, village.now) !== undefined
+  for (; had(); village.pass(50)) assert.ok(village.now - beganBy <= settings.leaseMs - 500)
+  a.asleep = false
+  village.pass(200)
+  assert.not.ok(had(), 'a beat does not give it back')
+  village.pass(15_000, () => assert.ok(village.deliverers(slot).length <= 1))
+  oneEach(village)
 })
 
 test('whoever leaves gives all away without anybody waiting for a lease', () => {
