@@ -82,13 +82,16 @@ export class Desk implements Settler {
   readonly #takers = new Map<Taker, Given>()
   /** Those that left: their applications may have records still. */
   readonly #gone = new WeakMap<Taker, Given>()
-  /** Until what each was given last has reached it. */
+  /** Until what each was given last has reached it, or went back. */
   readonly #giving = new WeakMap<Taker, Promise<void>>()
   /** The batch last opened, and where it begins in the log: those that are handed out are mostly neighbours, and opening may mean decompressing. */
   #opened: Opened | undefined
   /** One for all takings: the compiler takes another function for another program. */
   readonly #attempts = (slot: number, feed: FeedId, index: number) => this.#options.progress.attempts(slot, feed, index)
   #timer: { at: number; timer: Timer } | undefined
+  /** Nobody is given anything before: what was to be could not be told, and is to come first. */
+  #pausedUntil = 0
+  #pauses = 0
   #serving = false
   #changed = false
   #closed = false
@@ -240,6 +243,7 @@ export class Desk implements Settler {
     const asked: Promise<void>[] = []
     const { backlog, clock } = this.#options
     const now = clock.now()
+    if (now < this.#pausedUntil) return undefined
     const termOf = (slot: number) => this.#options.termOf(slot, now)
     for (const [taker, given] of this.#takers) {
       const taken = backlog.take(taker.concurrency - given.count, termOf, this.#attempts)
@@ -256,13 +260,17 @@ export class Desk implements Settler {
     return asked.length === 0 ? undefined : Promise.all(asked)
   }
 
-  /** `before`: until then it waits for what was taken for it earlier, so that it gets all in that order. */
+  /**
+   * `before`: it waits for what was taken for it earlier, so that it gets all in that order; what could not be told goes back, and so does what was
+   * on its way behind it.
+   */
   async #give(
     taker: Taker,
     taken: readonly Delivery[],
     before: Promise<void> | undefined,
     onAsked: () => void,
   ): Promise<void> {
+    const pauses = this.#pauses
     const loaded: Loaded[] = []
     for (const delivery of taken) {
       const one = this.#inOpened(delivery) ?? (await this.#load(delivery).catch(() => undefined))
@@ -279,16 +287,20 @@ export class Desk implements Settler {
     onAsked()
     if (!turn) return before
     const isTold = await turn.known.catch(() => false)
-    if (!isTold) {
-      for (const { delivery } of loaded) this.#goBack(delivery, limits.groupRetryMs)
-      return before
-    }
     await before
     const now = this.#options.clock.now()
+    const isNext = isTold && this.#pauses === pauses
     for (const one of loaded) {
-      if (!this.#takers.has(taker)) this.#goBack(one.delivery)
+      if (!isNext || !this.#takers.has(taker)) this.#goBack(one.delivery)
       else if (this.#isGiven(one.delivery)) taker.push(one, now)
     }
+    if (!isTold) this.#pause(now)
+  }
+
+  #pause(now: number): void {
+    this.#pauses++
+    this.#pausedUntil = now + limits.groupRetryMs
+    this.#wakeAt(this.#pausedUntil)
   }
 
   /** Too late, or once more. */
@@ -406,6 +418,7 @@ export class Desk implements Settler {
     for (const delivery of backlog.expire(clock.now())) this.#release(delivery)
     const next = backlog.nextAt()
     if (next !== undefined) this.#wakeAt(next)
+    if (this.#pausedUntil > clock.now()) this.#wakeAt(this.#pausedUntil)
     this.#onChange()
   }
 }
