@@ -89,7 +89,14 @@ test('what no member tells is not taken', () => {
     { ...work, feeds: [[feed, [[0, 1, ['3', 3, '']]], []]] },
     { ...work, feeds: [[feed, Array.from({ length: limits.groupWorkMax + 1 }, () => [0, 1, [3, 3, '']]), []]] },
     { ...work, feeds: [[feed, [[0, 1, [3, 3 + limits.groupWorkMax, '#'.repeat(limits.groupWorkMax)]]], []]] },
-    { ...work, feeds: [1, 2].map(() => [feed, [], Array.from({ length: limits.groupWorkMax / 2 + 1 }, () => [0, 0, [1, 1, '']])]) },
+    {
+      ...work,
+      feeds: [1, 2].map(() => [
+        feed,
+        [],
+        Array.from({ length: limits.groupWorkMax / 2 + 1 }, () => [0, 0, [1, 1, '']]),
+      ]),
+    },
     { ...work, era: [8] },
     { type: 'open', ...opening, settings: { ...settings, type: 'anycast' } },
     { type: 'seek', start: { since: -1, skip: {} }, time: 8 },
