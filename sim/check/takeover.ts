@@ -2,6 +2,7 @@
  * G7 says when others have the work of a member that is gone: after a lease and two seconds where it died, and without waiting for a lease where it
  * drained. Judged where nothing else happened meanwhile.
  */
+import { limits } from '../../node/index.ts'
 import { groupOf, type Shift } from '../group-history.ts'
 import type { GroupPlan } from '../plan.ts'
 import { Excuses } from './excuse.ts'
@@ -33,7 +34,13 @@ export function takeovers(evidence: Evidence, group: GroupPlan): Violation[] {
     const moves = shifts.some(
       (other) => other !== shift && !stay.includes(other) && leftAt(other) >= since && other.openedAt <= until,
     )
-    if (stay.length === 0 || moves || !excuses.isCalm(since, until, shift.peer)) return []
+    if (
+      stay.length === 0 ||
+      moves ||
+      !areMajority(evidence, group, stay, since) ||
+      !excuses.isCalm(since, until, shift.peer)
+    )
+      return []
     return heldBy(evidence, shift, shift.drainAt ?? gone.at)
       .filter((slot) => !isTaken(evidence, shift, slot, until))
       .map(
@@ -42,6 +49,17 @@ export function takeovers(evidence: Evidence, group: GroupPlan): Violation[] {
       )
   })
   return some(late, (text) => text).map((text) => ({ promise: 'G7', at: 0, text, ids: [] }))
+}
+
+/** Of a group with a quorum, whether those who stay are the most of all that may be voters still. */
+function areMajority({ history, plan }: Evidence, group: GroupPlan, stay: readonly Shift[], since: number): boolean {
+  if (!group.quorum) return true
+  const voterMs = plan.strain?.bounds?.groupVoterMs ?? limits.groupVoterMs
+  const members = history.groups.shifts.filter(
+    (shift) => shift.group === groupOf(group) && (shift.endedAt ?? Number.POSITIVE_INFINITY) >= since - voterMs,
+  )
+  const peers = (shifts: readonly Shift[]) => new Set(shifts.map(({ peer }) => peer)).size
+  return 2 * peers(stay) > peers(members)
 }
 
 /** From when on it takes nothing: who is asked to drain may have something in hands for long. */
