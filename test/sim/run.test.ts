@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import * as assert from 'uvu/assert'
 import { drawPlan, type Plan, runMany, runPlan } from '../../sim/index.ts'
+import { focuses } from '../../sim/plan.ts'
 import { suite } from '../helper/suite.ts'
 
 const test = suite('sim')
@@ -28,6 +29,16 @@ test('a wish is granted, and changes nothing else', () => {
   assert.equal(plan.workload.kinds, ['pubsub'])
   assert.equal(drawPlan(3, { faults: 'none' }).timeline, [])
   assert.equal(drawPlan(3, { faults: 'none' }).workload, drawPlan(3).workload)
+})
+
+test('runs that bear on one thing show nothing wrong', async () => {
+  for (const focus of focuses) {
+    const workload = [focus === 'loan' ? 'queue' : 'group'] as const
+    for (const seed of [1, 2]) {
+      const { violations } = await runPlan(drawPlan(seed, { peers: 4, seconds: 30, workload, focus }))
+      assert.equal(violations, [], `${focus} ${seed}`)
+    }
+  }
 })
 
 test('groups are drawn where they are asked for, and change nothing else', () => {
