@@ -88,8 +88,9 @@ export interface PeerNote {
   what: 'started' | 'killed' | 'power' | 'stopped' | 'start-failed' | 'lost'
   /** The reason, where there is one to tell. */
   text: string
-  /** A file in which bytes are wrong now. */
+  /** A file in which bytes are wrong now, and where the first of them is. */
   file?: string
+  position?: number
 }
 
 /** Reasons of `lost` after which it comes back under another id. */
@@ -177,8 +178,8 @@ export class History {
     return ack
   }
 
-  note(peer: string, what: PeerNote['what'], text = '', file?: string): void {
-    this.peerNotes.push({ peer, at: this.#now(), what, text, ...(file === undefined ? {} : { file }) })
+  note(peer: string, what: PeerNote['what'], text = '', harmed: Pick<PeerNote, 'file' | 'position'> = {}): void {
+    this.peerNotes.push({ peer, at: this.#now(), what, text, ...harmed })
   }
 
   /** All that read on this peer have ended with its process. */

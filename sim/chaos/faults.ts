@@ -126,7 +126,7 @@ export class RealFaults {
     } else if (event.kind === 'bitflip') {
       for (let i = 0; i < event.bits; i++) {
         const flipped = flipBit(folder, this.#random)
-        if (flipped) history.note(event.peer, 'lost', `a bit of ${flipped.file} at ${flipped.position}`, flipped.file)
+        if (flipped) history.note(event.peer, 'lost', `a bit of ${flipped.file} at ${flipped.position}`, flipped)
       }
     } else if (event.kind === 'truncate') {
       for (const file of cutEnds(folder, this.#random, event.bytes, event.files))

@@ -62,9 +62,21 @@ function isStart({ what }: PeerNote): boolean {
   return what === 'started' || what === 'start-failed'
 }
 
-function told(history: History, { peer, at, file }: PeerNote): boolean {
-  return history.told.some(
-    ({ peer: by, at: when, event }) =>
-      by === peer && when >= at && event.type === 'damage-found' && (event.file === file || file === undefined),
-  )
+/** Since then; or before, of a place around this one that was given up: nothing in there is wanted any more. */
+function told(history: History, { peer, at, file, position = -1 }: PeerNote): boolean {
+  const own = history.told.filter((note) => note.peer === peer)
+  return own.some(({ at: when, event: found }, i) => {
+    if (found.type !== 'damage-found' || (file !== undefined && found.file !== file)) return false
+    if (when >= at) return true
+    const later = own
+      .slice(i)
+      .filter(({ at: since, event }) => since < at && 'topic' in event && event.topic === found.topic)
+    return position >= found.position && position < found.position + found.bytes && !areRepaired(later)
+  })
+}
+
+/** Whether as many places were repaired as were found. */
+function areRepaired(told: readonly { event: PeerEvent }[]): boolean {
+  const count = (type: PeerEvent['type']) => told.filter(({ event }) => event.type === type).length
+  return count('damage-repaired') >= count('damage-found')
 }

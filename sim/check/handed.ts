@@ -75,8 +75,18 @@ export class HandedOut {
   }
 
   /** When this consumer had it no more: settled, too late, with its member's lease, which a pause lets run out, or ended with its process. */
-  #overAt({ at, until, settled, shift }: Handed): number {
-    const { peerNotes, faults } = this.#evidence.history
+  #overAt({ at, until, settled, shift, token }: Handed): number {
+    const { peerNotes, faults, groups } = this.#evidence.history
+    // Its lease ran out, as it says: with a quorum also where it is the others that pause. What it hands over goes to somebody.
+    const lost = groups.told.find(
+      (told) =>
+        told.at >= at &&
+        told.peer === shift.peer &&
+        told.group === shift.group &&
+        told.event.type === 'slot-lost' &&
+        told.event.to === undefined &&
+        told.event.term === token,
+    )
     const died = peerNotes.find(
       (note) => note.peer === shift.peer && note.at >= at && (note.what === 'killed' || note.what === 'power'),
     )
@@ -95,6 +105,7 @@ export class HandedOut {
       late,
       asleep === undefined ? late : Math.max(at, asleep.at + leftMs),
       settled?.at ?? Number.POSITIVE_INFINITY,
+      lost?.at ?? Number.POSITIVE_INFINITY,
       died?.at ?? Number.POSITIVE_INFINITY,
     )
   }

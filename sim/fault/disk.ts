@@ -38,7 +38,7 @@ function flip(fleet: Fleet, peer: string, random: Rng): void {
   if (paths.length === 0) return
   const path = random.pick(paths)
   const at = disk.flipBit(path)
-  if (at !== undefined) fleet.history.note(peer, 'lost', `a bit of ${path} at ${at.position}`, path)
+  if (at !== undefined) fleet.history.note(peer, 'lost', `a bit of ${path} at ${at.position}`, { file: path, ...at })
 }
 
 /** The logs of topics: what else is on a disk can be made again from them, or is the identity. */

@@ -227,13 +227,13 @@ test('G6 sees other bytes, and a record in another place than its publisher was 
 test('G8 sees damage of which nobody told, once the file was opened again', () => {
   const made = new Made()
   const file = 'topics/t/0000000000000000.seg'
-  made.history.note('b', 'lost', `a bit of ${file} at 100`, file)
+  made.history.note('b', 'lost', `a bit of ${file} at 100`, { file, position: 100 })
   made.evidence.files.set('b', new Set([file]))
   assert.equal(textsOf(new Repaired(made.evidence)), [])
   made.history.note('b', 'started')
   assert.equal(textsOf(new Repaired(made.evidence)), [`b has not told of damage: a bit of ${file} at 100`])
   const short = new Made()
-  short.history.note('b', 'lost', `a bit of ${file} at 100`, file)
+  short.history.note('b', 'lost', `a bit of ${file} at 100`, { file, position: 100 })
   short.evidence.files.set('b', new Set([file]))
   short.history.note('b', 'start-failed', 'it was ended while it started')
   short.history.note('b', 'started')
@@ -253,6 +253,18 @@ test('G8 sees damage of which nobody told, once the file was opened again', () =
   like(textsOf(new Repaired(made.evidence))[0], /a found damage in .* and nothing had harmed its disk/)
   made.history.told[1] = { peer: 'a', at: 1, event: { ...event, kind: 'torn-end' } }
   assert.equal(textsOf(new Repaired(made.evidence)), [])
+  const again = new Made()
+  again.history.note('b', 'lost', 'a bit', { file, position: 95 })
+  again.history.note('b', 'started')
+  again.history.told.push({ peer: 'b', at: 0, event })
+  again.now = 10
+  again.history.note('b', 'lost', 'another bit', { file, position: 100 })
+  again.history.note('b', 'started')
+  again.evidence.files.set('b', new Set([file]))
+  assert.equal(textsOf(new Repaired(again.evidence)), [], 'the place was given up')
+  const repaired = { type: 'damage-repaired' as const, topic: 't' as never, feed: 'f' as never, seq: 1, time: 0 }
+  again.history.told.push({ peer: 'b', at: 5, event: repaired })
+  assert.equal(textsOf(new Repaired(again.evidence)), ['b has not told of damage: another bit'])
 })
 
 test('G6 sees honest peers blame honest peers', () => {
