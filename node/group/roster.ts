@@ -199,7 +199,9 @@ export class Roster {
   onBeat(peer: PeerId, beat: Beat, now: number, expired = false, isBehind = false): RosterEffect[] {
     if (beat.voters !== undefined) this.#quorum?.onVoters(beat.voters)
     if (peer === this.#options.me || expired) return this.onTerms(termsIn(beat))
-    if (this.#members.onBeat(peer, beat, now, isBehind) !== 'taken') return []
+    const taken = this.#members.onBeat(peer, beat, now, isBehind)
+    // What is read after a later run of it is past, but for the terms it had reached: nobody else may have told of these.
+    if (taken !== 'taken') return taken === 'old' ? this.onTerms(termsIn(beat)) : []
     for (const [other, n, ms] of beat.silent ?? []) this.#members.onSilent(other, n, now - ms)
     if (!isBehind && this.#members.areSure(now)) this.#listenUntil = Math.min(this.#listenUntil, now + this.#beatMs)
     if (this.#quorum !== undefined) this.#onHeard(this.#quorum, peer, beat.heard ?? {}, now)

@@ -357,6 +357,17 @@ test('what a sleeper finds when it wakes may be old, and says of nobody that it 
   assert.ok(members.areSure(now))
 })
 
+test('a term that an earlier run of a member had is known, though a later run is heard first', () => {
+  const now = 1_000_000
+  const roster = new Roster({ me: 'c' as PeerId, run: now, settings })
+  const beat = (run: number, held: SlotTerm[]): Beat => ({ run, n: run, leaving: false, held, claims: [] })
+  roster.onBeat('a' as PeerId, beat(9_000, [[7, 2]]), now)
+  roster.onBeat('a' as PeerId, beat(8_000, [[8, 4]]), now)
+  assert.equal(roster.terms().slice(7, 9), [2, 4])
+  assert.is(roster.holderOf(8), undefined)
+  assert.is(roster.holderOf(7), 'a')
+})
+
 test('a member has its slots half a beat shorter than the others wait, and loses what it would renew later', () => {
   const village = new Village({})
   const [a] = [village.add('a'), village.add('b')] as const
