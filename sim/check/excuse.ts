@@ -10,7 +10,8 @@
  * 4. Peers that send wrong bytes are believed nothing, and those that forget say things twice.
  * 5. Links that are cut, silent or slow, and disks that are full or slow, let members take over from one that goes on. Links to a peer without power
  *    are silent, and what went by way of it is missed until that is noticed.
- * 6. What a member did is known to it and to one friend before it counts: where both stop, the others do not know.
+ * 6. What a member did is known to it and to one friend before it counts, or to it alone where no friend is there: where they stop, the others do not
+ *    know, not even under which term it was done.
  */
 
 import type { GroupPlan } from '../plan.ts'

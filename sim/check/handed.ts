@@ -118,7 +118,7 @@ export class HandedOut {
       if (next.token > before.token) highest = next
       const shared = !this.#isQueue && next.token === before.token && next.shift.peer !== before.shift.peer
       if (next.token >= before.token && !shared) return []
-      if (this.#excuses.of(before.at, next.at) !== undefined) return []
+      if (this.#excuses.forgotten(before.shift.peer, before.at, next.at) !== undefined) return []
       return [
         { at: next.at, text: `${nameOf(next)} with token ${next.token} after ${before.token} at ${before.shift.peer}` },
       ]
