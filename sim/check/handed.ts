@@ -77,9 +77,10 @@ export class HandedOut {
   /** When this consumer had it no more: settled, too late, with its member's lease, which a pause lets run out, or ended with its process. */
   #overAt({ at, until, settled, shift, token }: Handed): number {
     const { peerNotes, faults, groups } = this.#evidence.history
-    // Its lease ran out, as it says: with a quorum also where it is the others that pause. What it hands over goes to somebody.
+    // With a quorum its lease runs out where the others pause, as it says then. What it hands over goes to somebody.
     const lost = groups.told.find(
       (told) =>
+        this.#group.quorum &&
         told.at >= at &&
         told.peer === shift.peer &&
         told.group === shift.group &&
@@ -95,15 +96,12 @@ export class HandedOut {
     const leftMs = leaseMs - (1 + limits.groupGuardBeats) * Math.min(limits.groupBeatMs, leaseMs / 5)
     const asleep = faults.find(
       ({ event, at: from, endedAt = Number.POSITIVE_INFINITY }) =>
-        event.kind === 'pause' &&
-        event.peer === shift.peer &&
-        Math.max(endedAt, from + leaseMs) > at &&
-        endedAt - from > leftMs,
+        event.kind === 'pause' && event.peer === shift.peer && endedAt > at && endedAt - from > leftMs,
     )
     const late = until - driftShare * (until - at) - roundMs
     return Math.min(
       late,
-      asleep === undefined ? late : Math.max(at, asleep.at + leftMs),
+      asleep === undefined ? late : asleep.at + leftMs,
       settled?.at ?? Number.POSITIVE_INFINITY,
       lost?.at ?? Number.POSITIVE_INFINITY,
       died?.at ?? Number.POSITIVE_INFINITY,

@@ -34,13 +34,8 @@ export function takeovers(evidence: Evidence, group: GroupPlan): Violation[] {
     const moves = shifts.some(
       (other) => other !== shift && !stay.includes(other) && leftAt(other) >= since && other.openedAt <= until,
     )
-    if (
-      stay.length === 0 ||
-      moves ||
-      !areMajority(evidence, group, stay, since) ||
-      !excuses.isCalm(since, until, shift.peer)
-    )
-      return []
+    if (stay.length === 0 || moves || !excuses.isCalm(since, until, shift.peer)) return []
+    if (gone.how === 'died' && !areMajority(evidence, group, stay, since)) return []
     return heldBy(evidence, shift, shift.drainAt ?? gone.at)
       .filter((slot) => !isTaken(evidence, shift, slot, until))
       .map(
@@ -51,12 +46,13 @@ export function takeovers(evidence: Evidence, group: GroupPlan): Violation[] {
   return some(late, (text) => text).map((text) => ({ promise: 'G7', at: 0, text, ids: [] }))
 }
 
-/** Of a group with a quorum, whether those who stay are the most of all that may be voters still. */
+/** Of a group with a quorum, whether those who stay are the most of all that may be voters still: who drained is none. */
 function areMajority({ history, plan }: Evidence, group: GroupPlan, stay: readonly Shift[], since: number): boolean {
   if (!group.quorum) return true
   const voterMs = plan.strain?.bounds?.groupVoterMs ?? limits.groupVoterMs
   const members = history.groups.shifts.filter(
-    (shift) => shift.group === groupOf(group) && (shift.endedAt ?? Number.POSITIVE_INFINITY) >= since - voterMs,
+    ({ group: its, drainedAt, endedAt = Number.POSITIVE_INFINITY }) =>
+      its === groupOf(group) && drainedAt === undefined && endedAt >= since - voterMs,
   )
   const peers = (shifts: readonly Shift[]) => new Set(shifts.map(({ peer }) => peer)).size
   return 2 * peers(stay) > peers(members)
