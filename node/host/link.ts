@@ -18,13 +18,16 @@ import { within } from './deadline.ts'
 import type { Host } from './host.ts'
 import { paced } from './paced.ts'
 
+/** One frame, in one piece or in several. */
+export type Sent = Uint8Array | Uint8ArrayList
+
 export interface Link {
   readonly peer: PeerId
   readonly open: boolean
   /** Queues a frame; false: enough is waiting, send more after `writable()`. A closed link drops it and says false. */
-  send(frame: Uint8Array): boolean
-  /** Several frames in one piece. */
-  sendMany(frames: readonly Uint8Array[]): boolean
+  send(frame: Sent): boolean
+  /** Several frames at once. */
+  sendMany(frames: readonly Sent[]): boolean
   /** Resolves when it is time to send again, and when the link closes. */
   writable(): Promise<void>
   /** Sends what is queued and closes. While the connection lives, a new link takes its place. */
@@ -204,11 +207,11 @@ class StreamLink implements Link {
     }
   }
 
-  send(frame: Uint8Array): boolean {
+  send(frame: Sent): boolean {
     return this.sendMany([frame])
   }
 
-  sendMany(frames: readonly Uint8Array[]): boolean {
+  sendMany(frames: readonly Sent[]): boolean {
     if (this.#state !== 'open') return false
     const list = new Uint8ArrayList()
     for (const frame of frames) list.append(lp.encode.single(frame))

@@ -2,11 +2,11 @@
  * Serving one friend's wants from our logs: in the order they came, a want that has used up its budget waits for more
  * while others go on, and nothing is read before the friend has taken what was read before.
  */
-import type { Link } from '../host/link.ts'
+import type { Link, Sent } from '../host/link.ts'
 import { limits } from '../limits.ts'
 import type { TopicLog } from '../store/topic-log.ts'
 import type { TopicName } from '../types.ts'
-import { type EndReason, encodeFrame, type FrameOf } from '../wire/frame.ts'
+import { type EndReason, encodeFrame, encodePiece, type FrameOf } from '../wire/frame.ts'
 import type { Batch } from '../wire/head.ts'
 
 interface Serving {
@@ -73,7 +73,7 @@ export class WantServer {
   async #serve(serving: Serving): Promise<void> {
     const { want } = serving
     const log = this.#logOf(want.topic)
-    const frames: Uint8Array[] = []
+    const frames: Sent[] = []
     let bytes = 0
     while (serving.next <= want.to && serving.budget > 0 && bytes < limits.chunkBytes) {
       const batch = await log?.read(want.feed, serving.next)
@@ -86,36 +86,36 @@ export class WantServer {
       bytes += size
       serving.next++
       if (batch.body.length > limits.chunkBytes) await this.#sendLarge(want.id, batch, frames)
-      else frames.push(encodeFrame({ type: 'batch', id: want.id, head: batch.head.bytes, body: batch.body }))
+      else frames.push(encodePiece({ type: 'batch', id: want.id, head: batch.head.bytes, body: batch.body }))
     }
     if (serving.next > want.to) this.#finish(serving, 'done', 0, frames)
     await this.#flush(frames)
   }
 
-  async #sendLarge(id: number, batch: Batch, frames: Uint8Array[]): Promise<void> {
+  async #sendLarge(id: number, batch: Batch, frames: Sent[]): Promise<void> {
     const { body } = batch
-    frames.push(encodeFrame({ type: 'batch', id, head: batch.head.bytes, body: body.subarray(0, limits.chunkBytes) }))
+    frames.push(encodePiece({ type: 'batch', id, head: batch.head.bytes, body: body.subarray(0, limits.chunkBytes) }))
     await this.#flush(frames)
     for (let at = limits.chunkBytes; at < body.length; at += limits.chunkBytes) {
-      frames.push(encodeFrame({ type: 'chunk', id, body: body.subarray(at, at + limits.chunkBytes) }))
+      frames.push(encodePiece({ type: 'chunk', id, body: body.subarray(at, at + limits.chunkBytes) }))
       await this.#flush(frames)
     }
   }
 
-  async #flush(frames: Uint8Array[]): Promise<void> {
+  async #flush(frames: Sent[]): Promise<void> {
     if (frames.length === 0 || !this.#link.open) return
     const more = this.#link.sendMany(frames.splice(0))
     if (!more) await this.#link.writable()
   }
 
   /** Not here: retention removed it, or it is (or was found) missing. */
-  #end(serving: Serving, log: TopicLog | undefined, frames: Uint8Array[]): void {
+  #end(serving: Serving, log: TopicLog | undefined, frames: Sent[]): void {
     const range = log?.feeds.get(serving.want.feed)
     if (range !== undefined && serving.next < range.base) this.#finish(serving, 'gone', range.base, frames)
     else this.#finish(serving, 'unknown', 0, frames)
   }
 
-  #finish(serving: Serving, reason: EndReason, base: number, frames: Uint8Array[]): void {
+  #finish(serving: Serving, reason: EndReason, base: number, frames: Sent[]): void {
     this.#wants = this.#wants.filter((each) => each !== serving)
     frames.push(encodeFrame({ type: 'end', id: serving.want.id, reason, base }))
   }

@@ -22,6 +22,7 @@
  *
  * Whatever does not parse is a `WireError`; unknown fields of frames are skipped so that later versions can add some.
  */
+import { Uint8ArrayList } from 'uint8arraylist'
 import type { FeedId, TopicName } from '../types.ts'
 import { sameBytes } from './bytes.ts'
 import { WireError } from './error.ts'
@@ -83,11 +84,26 @@ const kinds = {
 export const bucketCount = 256
 export const markBytes = 8
 
+/** A body, or a part of one. */
+export type Piece = FrameOf<'batch' | 'chunk'>
+
 export function encodeFrame(frame: Frame): Uint8Array {
+  if (frame.type === 'batch' || frame.type === 'chunk') return encodePiece(frame).subarray()
   return new MessageWriter().bytes(kinds[frame.type], bodyOf(frame)).finish()
 }
 
-function bodyOf(frame: Frame): Uint8Array {
+/** As `encodeFrame`, but a body is not copied for each friend that gets it. */
+export function encodePiece(frame: Piece): Uint8ArrayList {
+  const { body } = frame
+  const out = new MessageWriter().int(1, frame.id)
+  const before = (
+    frame.type === 'batch' ? out.bytes(2, frame.head).ahead(3, body.length) : out.ahead(2, body.length)
+  ).finish()
+  const start = new MessageWriter().ahead(kinds[frame.type], before.length + body.length).finish()
+  return new Uint8ArrayList(start, before, body)
+}
+
+function bodyOf(frame: Exclude<Frame, Piece>): Uint8Array {
   const out = new MessageWriter()
   switch (frame.type) {
     case 'digest':
@@ -108,12 +124,6 @@ function bodyOf(frame: Frame): Uint8Array {
     case 'want':
       out.int(1, frame.id).text(2, frame.topic).bytes(3, feedBytes(frame.feed))
       out.int(4, frame.from).int(5, frame.to).int(6, frame.budget)
-      break
-    case 'batch':
-      out.int(1, frame.id).bytes(2, frame.head).bytes(3, frame.body)
-      break
-    case 'chunk':
-      out.int(1, frame.id).bytes(2, frame.body)
       break
     case 'end':
       out.int(1, frame.id).text(2, frame.reason).int(3, frame.base)

@@ -26,6 +26,12 @@ export class MessageWriter {
     return this
   }
 
+  /** As `bytes`, but only the beginning of the field: so many bytes are to follow what is written. */
+  ahead(field: number, length: number): this {
+    this.#out.uint32((field << 3) | delimited).uint32(length)
+    return this
+  }
+
   text(field: number, value: string): this {
     this.#out.uint32((field << 3) | delimited).string(value)
     return this

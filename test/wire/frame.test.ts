@@ -7,6 +7,7 @@ import {
   decodeFrame,
   encodeAnnouncement,
   encodeFrame,
+  encodePiece,
   type Frame,
 } from '../../node/wire/frame.ts'
 import { bytesOf, hexOf, onlyWireError, throwsWire } from '../helper/bytes.ts'
@@ -55,6 +56,19 @@ for (const [frame, hex] of golden) {
     assert.equal(decodeFrame(bytesOf(hex, 'hex')), frame)
   })
 }
+
+test('the body of a batch or a chunk goes along as it is, without a copy', () => {
+  const body = new Uint8Array(300).fill(5)
+  for (const frame of [
+    { type: 'batch', id: 1, head: bytes(9), body },
+    { type: 'chunk', id: 1, body },
+  ] as const) {
+    const sent = encodePiece(frame)
+    assert.is([...sent].at(-1), body)
+    assert.is(hexOf(sent.subarray()), hexOf(encodeFrame(frame)))
+    assert.equal(decodeFrame(sent.subarray()), frame)
+  }
+})
 
 test('a buckets frame is these bytes', () => {
   const prints = Uint8Array.from({ length: 2048 }, (_, i) => i & 0xff)
