@@ -1,9 +1,9 @@
 /** The real outside: time, randomness and TCP. What the simulator replaces. */
 import { randomBytes } from 'node:crypto'
-import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
 import { limits } from '../limits.ts'
 import type { Clock, NetworkParts, Random } from '../ports.ts'
+import { fastNoise } from './noise.ts'
 
 /** When this turn of the event loop began, as far as anybody asked. */
 let turnBegan: number | undefined
@@ -28,10 +28,15 @@ export const systemClock: Clock = {
       })
     }
     if (now - turnBegan < limits.turnMs) return undefined
-    return new Promise((resolve) => {
-      setImmediate(resolve)
-    })
+    return systemTurn()
   },
+}
+
+/** Resolves when everything else that can go on has had its turn. */
+export function systemTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve)
+  })
 }
 
 export const systemRandom: Random = {
@@ -53,6 +58,6 @@ export function systemNetwork(prologue: Uint8Array): NetworkParts {
         maxConnections: limits.connectionsMax * 2,
       }),
     ],
-    connectionEncrypters: [noise({ prologueBytes: prologue })],
+    connectionEncrypters: [fastNoise({ prologueBytes: prologue })],
   }
 }
