@@ -4,7 +4,7 @@ import type { Discovery } from './host/discovery.ts'
 import type { Host } from './host/host.ts'
 import { beyondLoopback, multicast } from './host/mdns.ts'
 import { rendezvous } from './host/rendezvous.ts'
-import { systemClock, systemNetwork, systemRandom } from './host/system.ts'
+import { systemClock, systemNetwork, systemRandom, systemTurn } from './host/system.ts'
 import { checkOptions, type PeerOptions } from './options.ts'
 import { startPeer } from './peer.ts'
 import type { Ports } from './ports.ts'
@@ -34,7 +34,7 @@ export async function createPeer(options: PeerOptions = {}): Promise<Peer> {
   const ports: Ports = {
     clock: systemClock,
     random: systemRandom,
-    disk: data === null ? memoryDisk() : systemDisk(data),
+    disk: data === null ? memoryDisk(systemTurn) : systemDisk(data),
     openState: () => openState(data),
     network: systemNetwork,
     log,

@@ -1,19 +1,22 @@
-/** A disk in memory, for peers that keep nothing and for tests. Everything is durable at once. */
+/** A disk in memory, for peers that keep nothing and for tests. */
 import type { Disk, DiskFile } from '../ports.ts'
 
-interface Content {
-  bytes: Uint8Array
-  size: number
-}
+/** A file is made of pieces of this size; only the first grows to it, so that a small file takes little and a large one is never copied. */
+const pieceBytes = 1024 * 1024
+const firstBytes = 4096
 
-export function memoryDisk(): Disk {
+/**
+ * What is written is as durable as it gets; `sync` says when (default: at once). A peer that publishes more than a record at a time needs it
+ * to take a turn of the event loop: what is published meanwhile is the next batch, and without it each record would be signed by itself.
+ */
+export function memoryDisk(sync: () => Promise<void> = async () => undefined): Disk {
   const files = new Map<string, Content>()
 
   return {
     async open(path) {
-      const content = files.get(path) ?? { bytes: new Uint8Array(0), size: 0 }
+      const content = files.get(path) ?? new Content()
       files.set(path, content)
-      return new MemoryFile(content)
+      return new MemoryFile(content, sync)
     },
     async list(folder) {
       const prefix = folder === '' ? '' : `${folder}/`
@@ -31,9 +34,11 @@ export function memoryDisk(): Disk {
 
 class MemoryFile implements DiskFile {
   readonly #content: Content
+  readonly sync: () => Promise<void>
 
-  constructor(content: Content) {
+  constructor(content: Content, sync: () => Promise<void>) {
     this.#content = content
+    this.sync = sync
   }
 
   async size(): Promise<number> {
@@ -41,36 +46,71 @@ class MemoryFile implements DiskFile {
   }
 
   async read(into: Uint8Array, position: number): Promise<number> {
-    const { bytes, size } = this.#content
-    const part = bytes.subarray(Math.min(position, size), Math.min(position + into.length, size))
-    into.set(part)
-    return part.length
+    return this.#content.read(into, position)
   }
 
   async write(pieces: readonly Uint8Array[], position: number): Promise<void> {
     let at = position
-    this.#reserve(position + pieces.reduce((sum, piece) => sum + piece.length, 0))
     for (const piece of pieces) {
-      this.#content.bytes.set(piece, at)
+      this.#content.write(piece, at)
       at += piece.length
     }
-    this.#content.size = Math.max(this.#content.size, at)
   }
 
   async truncate(size: number): Promise<void> {
-    this.#reserve(size)
-    if (size < this.#content.size) this.#content.bytes.fill(0, size, this.#content.size)
-    this.#content.size = size
+    this.#content.resize(size)
   }
 
-  async sync(): Promise<void> {}
-
   async close(): Promise<void> {}
+}
 
-  #reserve(size: number): void {
-    const { bytes } = this.#content
-    if (size <= bytes.length) return
-    this.#content.bytes = new Uint8Array(Math.max(size, Math.ceil(bytes.length * 1.5)))
-    this.#content.bytes.set(bytes)
+/** Bytes of a file; what was never written is 0. */
+class Content {
+  size = 0
+  readonly #pieces: Uint8Array[] = []
+
+  read(into: Uint8Array, position: number): number {
+    const end = Math.min(position + into.length, this.size)
+    for (let at = position; at < end; ) {
+      const part = this.#piece(at).subarray(at % pieceBytes, (at % pieceBytes) + end - at)
+      into.set(part, at - position)
+      at += part.length
+    }
+    return Math.max(0, end - position)
+  }
+
+  write(bytes: Uint8Array, position: number): void {
+    if (position + bytes.length > this.size) this.resize(position + bytes.length)
+    for (let done = 0; done < bytes.length; ) {
+      const from = (position + done) % pieceBytes
+      const part = bytes.subarray(done, done + pieceBytes - from)
+      this.#piece(position + done).set(part, from)
+      done += part.length
+    }
+  }
+
+  resize(size: number): void {
+    const wanted = Math.ceil(size / pieceBytes)
+    // What lies beyond the new end must not come back.
+    if (size < this.size && size % pieceBytes > 0) this.#piece(size).fill(0, size % pieceBytes)
+    this.#pieces.length = Math.min(this.#pieces.length, wanted)
+    if (wanted === 1) this.#growFirst(size)
+    else if (wanted > 1) {
+      this.#growFirst(pieceBytes)
+      while (this.#pieces.length < wanted) this.#pieces.push(new Uint8Array(pieceBytes))
+    }
+    this.size = size
+  }
+
+  #growFirst(size: number): void {
+    const first = this.#pieces[0] ?? new Uint8Array(0)
+    if (size <= first.length) return
+    const grown = new Uint8Array(Math.min(pieceBytes, Math.max(firstBytes, size, 2 * first.length)))
+    grown.set(first)
+    this.#pieces[0] = grown
+  }
+
+  #piece(position: number): Uint8Array {
+    return this.#pieces[Math.floor(position / pieceBytes)] as Uint8Array
   }
 }

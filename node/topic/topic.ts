@@ -28,6 +28,8 @@ export interface TopicParts {
   publisher: Publisher
   confirmTimeoutMs: number
   now(): number
+  /** See `Clock.breathe`. */
+  breathe(): Promise<void> | undefined
   assertOpen(): void
   subscribe(options: SubscribeOptions, codec: Codec): Subscription<unknown>
   group(name: string, options: GroupOptions, codec: Codec): Group<unknown>
@@ -36,6 +38,8 @@ export interface TopicParts {
 
 /** What publishMany keeps in the queue before it waits: enough for several batches, far from the queue's limit. */
 const bulkBytes = 8 * limits.batchBytesMax
+/** Records that publishMany queues before others have a turn; the first batch has so many. */
+const turnRecords = 1_000
 
 export class PublicTopic<T> implements Topic<T> {
   readonly name: TopicName
@@ -63,12 +67,21 @@ export class PublicTopic<T> implements Topic<T> {
   ): Promise<PublishManyResult> {
     const bulk = new Bulk(this.#wish(options), options.onProgress)
     try {
-      for await (const { value, key, headers } of values) {
-        while (bulk.error === undefined && bulk.queuedBytes >= bulkBytes) await bulk.change()
-        if (!this.#parts.publisher.hasRoom) await this.#parts.publisher.room()
-        if (bulk.error !== undefined) break
-        bulk.queuedBytes += this.#enqueue(value, { key, headers }, bulk)
-        bulk.queued++
+      if (Symbol.asyncIterator in values) {
+        for await (const each of values) {
+          if (this.#mustWait(bulk)) await this.#room(bulk)
+          if (bulk.error !== undefined) break
+          this.#add(bulk, each)
+        }
+      } else {
+        // No promise for each.
+        let inTurn = 0
+        for (const each of values) {
+          if (this.#mustWait(bulk)) await this.#room(bulk)
+          if (bulk.error !== undefined) break
+          this.#add(bulk, each)
+          if (++inTurn % turnRecords === 0) await this.#parts.breathe()
+        }
       }
     } catch (error) {
       bulk.error ??= error
@@ -91,6 +104,20 @@ export class PublicTopic<T> implements Topic<T> {
   respond(handler: RequestHandler<T>, options: RespondOptions = {}): Responder {
     this.#parts.assertOpen()
     return this.#parts.respond(handler as RequestHandler, options)
+  }
+
+  #mustWait({ error, queuedBytes }: Bulk): boolean {
+    return (error === undefined && queuedBytes >= bulkBytes) || !this.#parts.publisher.hasRoom
+  }
+
+  async #room(bulk: Bulk): Promise<void> {
+    while (bulk.error === undefined && bulk.queuedBytes >= bulkBytes) await bulk.change()
+    if (!this.#parts.publisher.hasRoom) await this.#parts.publisher.room()
+  }
+
+  #add(bulk: Bulk, { value, key, headers }: Outgoing<T>): void {
+    bulk.queuedBytes += this.#enqueue(value, { key, headers }, bulk)
+    bulk.queued++
   }
 
   #enqueue(

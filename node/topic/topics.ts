@@ -111,6 +111,7 @@ export class Topics {
       publisher: this.#publisherOf(topic).publisher,
       confirmTimeoutMs: this.#options.confirmTimeoutMs,
       now: () => this.#options.clock.now(),
+      breathe: () => this.#options.clock.breathe(),
       assertOpen: () => this.#assertOpen(),
       subscribe: (options, its) => this.#subscribe(topic, options, its),
       group: (name, options, its) => this.#options.group(topic, name, options, its),

@@ -1,5 +1,6 @@
 import * as assert from 'uvu/assert'
 import { type GrapevineError, isError } from '../../node/errors.ts'
+import { createPeer } from '../../node/index.ts'
 import { limits } from '../../node/limits.ts'
 import type { Message } from '../../node/types.ts'
 import { addressesOf, carried, codeOf, eventsOf, friendly, meshOf, peerOf, take, valuesOf } from '../helper/mesh.ts'
@@ -26,6 +27,18 @@ test('a record published on one peer arrives on the other as it was', async ({ u
   assert.is(message.id, `${receipt.feed}/0`)
   assert.is(message.topic, 'orders')
   assert.ok(message.time >= before && message.time <= Date.now() + 1)
+})
+
+test('a peer in memory seals what is published in one turn together, as one with a disk does', async ({ use }) => {
+  const peer = use(await createPeer({ discover: false }))
+  const topic = peer.topic<number>('many')
+  const source = async function* () {
+    for (let value = 0; value < 1_000; value++) yield { value }
+  }
+  await topic.publishMany(source())
+  const [status] = await peer.topics()
+  assert.is(status?.records, 1_000)
+  assert.ok((status?.batches ?? 0) <= 20, `${status?.batches} batches`)
 })
 
 test('text and bytes are what they were, and what is no text is refused where it is published', async ({ use }) => {

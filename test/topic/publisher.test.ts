@@ -54,6 +54,7 @@ function room() {
     publisher,
     confirmTimeoutMs: 1000,
     now: () => clock.now(),
+    breathe: () => clock.breathe(),
     assertOpen: () => {},
     subscribe: () => {
       throw new Error('not here')
@@ -132,6 +133,19 @@ test('a batch ends at its limit of bytes, and at its limit of records', async ()
   }
   assert.equal(counts, [3, limits.batchRecordsMax, 7])
   await Promise.all(all)
+})
+
+test('publishMany takes a thousand of what is there at a time, without a promise for each', async () => {
+  const { topic, commit } = room()
+  const done = topic.publishMany(Array.from({ length: 2_500 }, () => ({ value: bytes(1) })))
+  const counts: number[] = []
+  for (let number = 1; number <= 2; number++) {
+    const { batch, done } = await commit(number)
+    counts.push(batch.head.head.count)
+    done()
+  }
+  assert.equal(counts, [1_000, 1_500])
+  assert.equal(await done, { published: 2_500, confirmed: 2_500, copies: 0 })
 })
 
 test('a failed commit fails its records and no others, and the next publish begins a new feed', async () => {
