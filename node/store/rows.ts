@@ -16,13 +16,18 @@ export interface Row {
 const words = 5
 const [segmentWord, positionWord, lengthWord, shapeWord, feedWord] = [0, 1, 2, 3, 4]
 const reals = 2
+/** A log that nothing has come to yet takes none of its own. */
+const noWords = new Uint32Array(0)
+const noReals = new Float64Array(0)
+/** Rows there is room for at first. */
+const roomMin = 4
 
 export class Rows {
   /** Number of the oldest row. */
   first = 0
   length = 0
-  #words = new Uint32Array(words * 4)
-  #reals = new Float64Array(reals * 4)
+  #words = noWords
+  #reals = noReals
 
   get end(): number {
     return this.first + this.length
@@ -122,7 +127,7 @@ export class Rows {
 
   #reserve(more: number): void {
     const room = this.#reals.length / reals
-    if (this.length + more > room) this.#resize(Math.max(this.length + more, Math.ceil(room * 1.5)))
+    if (this.length + more > room) this.#resize(Math.max(roomMin, this.length + more, Math.ceil(room * 1.5)))
   }
 
   #resize(room: number): void {

@@ -25,7 +25,8 @@ import type { Publisher, Sink } from './publisher.ts'
 export interface TopicParts {
   name: TopicName
   codec: Codec
-  publisher: Publisher
+  /** Made when something is first published. */
+  publisher(): Publisher
   confirmTimeoutMs: number
   now(): number
   /** See `Clock.breathe`. */
@@ -107,12 +108,12 @@ export class PublicTopic<T> implements Topic<T> {
   }
 
   #mustWait({ error, queuedBytes }: Bulk): boolean {
-    return (error === undefined && queuedBytes >= bulkBytes) || !this.#parts.publisher.hasRoom
+    return (error === undefined && queuedBytes >= bulkBytes) || !this.#parts.publisher().hasRoom
   }
 
   async #room(bulk: Bulk): Promise<void> {
     while (bulk.error === undefined && bulk.queuedBytes >= bulkBytes) await bulk.change()
-    if (!this.#parts.publisher.hasRoom) await this.#parts.publisher.room()
+    if (!this.#parts.publisher().hasRoom) await this.#parts.publisher().room()
   }
 
   #add(bulk: Bulk, { value, key, headers }: Outgoing<T>): void {
@@ -133,7 +134,7 @@ export class PublicTopic<T> implements Topic<T> {
       ...(headers !== undefined && { headers: checkHeaders(headers) }),
     }
     const bytes = recordSize({ ...record, timeDelta: 0 })
-    this.#parts.publisher.enqueue(record, bytes, sink)
+    this.#parts.publisher().enqueue(record, bytes, sink)
     return bytes
   }
 

@@ -108,7 +108,7 @@ export class Topics {
     return new PublicTopic<T>({
       name: topic,
       codec,
-      publisher: this.#publisherOf(topic).publisher,
+      publisher: () => this.#publisherOf(topic).publisher,
       confirmTimeoutMs: this.#options.confirmTimeoutMs,
       now: () => this.#options.clock.now(),
       breathe: () => this.#options.clock.breathe(),

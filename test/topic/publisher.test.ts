@@ -51,7 +51,7 @@ function room() {
   const topic: Topic<Uint8Array> = new PublicTopic<Uint8Array>({
     name,
     codec: codecOf('bytes'),
-    publisher,
+    publisher: () => publisher,
     confirmTimeoutMs: 1000,
     now: () => clock.now(),
     breathe: () => clock.breathe(),
