@@ -164,8 +164,18 @@ export class Gossip {
     const result = isForUs ? TopicValidatorResult.Ignore : TopicValidatorResult.Accept
     const range = this.#logs.get(topic)?.feeds.get(head.feed)
     const carried = this.#logs.has(topic)
+    const arriving = this.#options.sync.arriving(topic, head.feed)
     const verdict = judgeHead(
-      { head, topic, hasBody: body !== undefined, range, carried, pending: this.#pendingCount },
+      {
+        head,
+        topic,
+        hasBody: body !== undefined,
+        range,
+        arriving,
+        carried,
+        isAuthors: isForUs,
+        pending: this.#pendingCount,
+      },
       limits.pendingHeadsMax,
     )
     switch (verdict) {

@@ -154,6 +154,11 @@ export class Sync {
     if (held?.mode === 'carry') this.#ingest.offer(held.log, { batch, source: peer, mayBegin: false })
   }
 
+  /** Newest batch of the feed that has come and is being stored; 0 where none is. */
+  arriving(topic: TopicName, feed: FeedId): number {
+    return this.#ingest.lastOf(topic, feed)
+  }
+
   /** Linked friends. */
   friends(): PeerId[] {
     return [...this.#friends.keys()]

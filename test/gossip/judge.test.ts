@@ -30,6 +30,16 @@ function forged(seq: number) {
 const table: [says: string, verdict: string, input: Partial<HeadInput> & Pick<HeadInput, 'head'>][] = [
   ['the next one with its body is stored', 'store', { head: head(3), hasBody: true, range: held(2) }],
   ['the first one of a new feed is stored', 'store', { head: head(1), hasBody: true, range: undefined }],
+  [
+    'the next one after what is being stored is stored',
+    'store',
+    { head: head(5), hasBody: true, range: held(2), arriving: 4 },
+  ],
+  [
+    'one that comes again while it is being stored waits for that',
+    'fetch',
+    { head: head(4), hasBody: true, range: held(2), arriving: 4 },
+  ],
   ['the next one without a body is fetched', 'fetch', { head: head(3), range: held(2) }],
   ['one further ahead is fetched with what lies between', 'fetch', { head: head(5), hasBody: true, range: held(2) }],
   ['one at the edge of what is near is fetched', 'fetch', { head: head(nearBatches + 2), range: held(2) }],
@@ -46,13 +56,32 @@ const table: [says: string, verdict: string, input: Partial<HeadInput> & Pick<He
   ['of a forked feed nothing is wanted', 'ignore', { head: head(3), range: held(2, { forked: true }) }],
   ['of a topic we do not carry nothing is wanted', 'ignore', { head: head(3), range: held(2), carried: false }],
   ['a forged head is refused', 'reject', { head: forged(3), range: held(2) }],
+  [
+    'what comes next from its author is left to where it is stored',
+    'store',
+    { head: forged(3), hasBody: true, range: held(2), isAuthors: true },
+  ],
+  [
+    'a forged head from its author is refused where it is not stored',
+    'reject',
+    { head: forged(4), hasBody: true, range: held(2), isAuthors: true },
+  ],
   ['a forged head is refused even if we do not carry the topic', 'reject', { head: forged(3), carried: false }],
   ['a head of another topic is refused', 'reject', { head: head(3), topic: 'others', range: held(2) }],
 ]
 
 for (const [says, verdict, input] of table) {
   test(says, () => {
-    const full: HeadInput = { topic, hasBody: false, range: undefined, carried: true, pending: 0, ...input }
+    const full: HeadInput = {
+      topic,
+      hasBody: false,
+      range: undefined,
+      arriving: 0,
+      carried: true,
+      isAuthors: false,
+      pending: 0,
+      ...input,
+    }
     assert.is(judgeHead(full, 10), verdict)
   })
 }
