@@ -6,26 +6,26 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Answer, Ask } from './client.ts'
-import { type SystemName, systems } from './systems/all.ts'
-import type { Server } from './systems/system.ts'
+import { loadSystem, type SystemName } from './systems/all.ts'
+import type { Server, Use } from './systems/system.ts'
 
 const script = join(import.meta.dirname, 'client.ts')
 /** What a client that is told to end may take, to write a profile say. */
 const endMsMax = 10_000
 
 export class Crew implements AsyncDisposable {
-  readonly #folder = mkdtempSync(join(tmpdir(), 'grapevine-bench-'))
+  readonly folder = mkdtempSync(join(tmpdir(), 'grapevine-bench-'))
   readonly #clients: ClientProcess[] = []
   #server: Server | undefined
 
   /** Starts the system and so many clients of it. Rejects with what one of them fails with; nothing is left of it then. */
-  static async start(system: SystemName, size: number): Promise<Crew> {
+  static async start(system: SystemName, size: number, use: Use): Promise<Crew> {
     const crew = new Crew()
     try {
-      crew.#server = await systems[system].start(crew.#folder)
+      crew.#server = await (await loadSystem(system)).start(crew.folder)
       const { place } = crew.#server
       for (let number = 0; number < size; number++) crew.#clients.push(new ClientProcess())
-      await crew.askAll((number) => ({ type: 'open', system, place, number, of: size }))
+      await crew.askAll((number) => ({ type: 'open', system, place, number, of: size, use }))
       return crew
     } catch (error) {
       await crew[Symbol.asyncDispose]()
@@ -47,7 +47,7 @@ export class Crew implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#clients.map((client) => client.end()))
     await this.#server?.stop()
-    rmSync(this.#folder, { recursive: true, force: true })
+    rmSync(this.folder, { recursive: true, force: true })
   }
 }
 

@@ -28,13 +28,10 @@ export function medianOf(values: readonly number[]): number {
 }
 
 /** How much `one` is of `other`, over the rounds in which both have a figure. Undefined where there is none. */
-export function ratioOf(
-  one: readonly (number | undefined)[],
-  other: readonly (number | undefined)[],
-): Ratio | undefined {
+export function ratioOf(one: readonly (number | null)[], other: readonly (number | null)[]): Ratio | undefined {
   const ratios = one.flatMap((figure, round) => {
     const beside = other[round]
-    return figure === undefined || beside === undefined ? [] : [figure / beside]
+    return figure === null || beside === null || beside === undefined ? [] : [figure / beside]
   })
   if (ratios.length === 0) return undefined
   const random = randomFrom(ratios.length)
@@ -44,6 +41,11 @@ export function ratioOf(
   const low = quantileOf(drawn, (1 - share) / 2)
   const high = quantileOf(drawn, (1 + share) / 2)
   return { median: medianOf(ratios), low, high, rounds: ratios.length }
+}
+
+/** What so large a share of the values lies below: of 0.99, all but a hundredth. */
+export function shareOf(values: Iterable<number>, at: number): number {
+  return quantileOf(Float64Array.from(values).sort(), at)
 }
 
 /** Between its neighbours where it lies between two values. */

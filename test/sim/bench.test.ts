@@ -32,17 +32,12 @@ test('a median lies in the middle', () => {
 })
 
 test('a ratio is taken within a round, over the rounds in which both have a figure', () => {
-  const table: [
-    one: (number | undefined)[],
-    other: (number | undefined)[],
-    median: number | undefined,
-    rounds: number,
-  ][] = [
+  const table: [one: (number | null)[], other: (number | null)[], median: number | undefined, rounds: number][] = [
     [[10, 100, 30], [10, 50, 10], 2, 3],
     // The machine was slow in the second round, for both.
     [[10, 1, 10], [5, 0.5, 5], 2, 3],
-    [[10, undefined, 9], [5, 5, undefined], 2, 1],
-    [[undefined], [1], undefined, 0],
+    [[10, null, 9], [5, 5, null], 2, 1],
+    [[null], [1], undefined, 0],
     [[], [], undefined, 0],
   ]
   for (const [one, other, median, rounds] of table) {

@@ -1,52 +1,109 @@
-/** Grapevine itself: no server; each client is a peer with a folder of its own, in a mesh of only these. */
+/** Grapevine itself: no server; each client is a peer of its own, in a mesh of only these. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createPeer, type Group, type Peer, version } from '../../../node/index.ts'
-import type { Client, Consuming, System } from './system.ts'
+import { createPeer, type Group, type Peer, type Topic, version } from '../../../node/index.ts'
+import type { Client, Consuming, Listening, System, Use, Which } from './system.ts'
 
 const topicName = 'bench'
+/** For a mesh that just formed: until nothing was new for some seconds, heads go round by way of others too. */
+const settleMs = 6_000
+/** Of few peers all become friends; of more, each has some. */
+const [friendsMin, friendsMax] = [4, 8]
 
-export const grapevine: System = {
-  client: 'createPeer()',
-  durability: 'filled: synced to disk by all peers; acknowledged: synced to disk by two of them, and only then counted',
-  version: () => version,
-  async start(folder) {
-    mkdirSync(join(folder, 'run'), { mode: 0o700 })
-    return { place: folder, stop: async () => undefined }
-  },
-  async connect(folder, { number, of }) {
-    // Where peers of one machine find each other.
-    process.env.XDG_RUNTIME_DIR = join(folder, 'run')
-    return new GrapevineUser(await createPeer({ data: join(folder, `peer-${number}`) }), of - 1)
-  },
+interface Kind {
+  durability: string
+  /** In memory, instead of a folder of its own. */
+  memory?: boolean
+  /** Other peers whose disks a single record is on when it is published; what is sent in bulk or shared goes to those of all. */
+  confirm: number
+}
+
+export const grapevine = system({
+  durability:
+    'synced to disk before it is announced; of a group: filled on all peers, acknowledgements counted when synced by two',
+  confirm: 0,
+})
+export const grapevineCopied = system({ durability: 'synced to disk here and by one other peer', confirm: 1 })
+export const grapevineMemory = system({ durability: 'none: all peers in memory', memory: true, confirm: 0 })
+
+function system({ durability, memory = false, confirm }: Kind): System {
+  return {
+    client: 'createPeer()',
+    durability,
+    version: () => version,
+    async start(folder) {
+      mkdirSync(join(folder, 'run'), { mode: 0o700 })
+      return { place: folder, stop: async () => undefined }
+    },
+    async connect(folder, which) {
+      // Where peers of one machine find each other.
+      process.env.XDG_RUNTIME_DIR = join(folder, 'run')
+      const data = memory ? null : join(folder, `peer-${which.number}`)
+      // Who catches up has nothing before.
+      const carrying = which.use === 'catch-up' ? { keep: 0 } : { carry: [topicName] }
+      return new GrapevineUser(await createPeer({ data, ...carrying }), which, confirm)
+    },
+  }
+}
+
+function* recordsOf(values: readonly Uint8Array[]): Generator<{ value: Uint8Array }> {
+  for (const value of values) yield { value }
 }
 
 class GrapevineUser implements Client {
   readonly #peer: Peer
   readonly #others: number
-  readonly #group: Group<Uint8Array>
+  readonly #use: Use
+  readonly #confirm: number
+  readonly #topic: Topic<Uint8Array>
+  #group: Group<Uint8Array> | undefined
 
-  constructor(peer: Peer, others: number) {
+  constructor(peer: Peer, { of, use }: Which, confirm: number) {
     this.#peer = peer
-    this.#others = others
-    this.#group = peer.topic<Uint8Array>(topicName, { codec: 'bytes' }).group('group', { from: 'earliest' })
+    this.#others = of - 1
+    this.#use = use
+    this.#confirm = confirm
+    this.#topic = peer.topic<Uint8Array>(topicName, { codec: 'bytes' })
   }
 
   async open(): Promise<void> {
-    while ((await this.#peer.status()).friends < this.#others) await sleep(50)
+    const friends = this.#others <= friendsMax ? this.#others : friendsMin
+    while ((await this.#peer.status()).friends < friends) await sleep(50)
+    if (this.#use === 'catch-up' || this.#others === 0) return
+    while (((await this.#peer.topics()).find(({ name }) => name === topicName)?.carriers ?? 0) < this.#others)
+      await sleep(50)
+    await sleep(settleMs)
+    if (this.#use !== 'share') return
+    this.#group = this.#topic.group('group', { from: 'earliest' })
     await this.#group.status()
   }
 
-  async fill(values: readonly Uint8Array[]): Promise<void> {
-    const records = values.map((value) => ({ value }))
-    await this.#peer.topic<Uint8Array>(topicName, { codec: 'bytes' }).publishMany(records, { confirm: this.#others })
+  async send(values: readonly Uint8Array[]): Promise<void> {
+    await this.#topic.publishMany(recordsOf(values), {
+      confirm: this.#group === undefined ? this.#confirm : this.#others,
+    })
+  }
+
+  publish(value: Uint8Array): Promise<unknown> {
+    return this.#topic.publish(value, { confirm: this.#confirm })
+  }
+
+  async listen({ onRecord, onError }: Listening): Promise<void> {
+    const subscription = this.#topic.subscribe({ from: this.#use === 'catch-up' ? 'earliest' : 'latest' })
+    const take = async () => {
+      for await (const batch of subscription.batches()) for (const { value } of batch) onRecord(value)
+    }
+    take().catch(onError)
+    await subscription.ready
   }
 
   async consume({ consumers, prefetch, onRecord, onError }: Consuming): Promise<void> {
+    const group = this.#group
+    if (group === undefined) throw new Error('open it for sharing first')
     for (let i = 0; i < consumers; i++) {
       const take = async () => {
-        for await (const record of this.#group.consume({ concurrency: prefetch })) {
+        for await (const record of group.consume({ concurrency: prefetch })) {
           const { value } = record
           // Counts when its acknowledgement is safe; the next is taken meanwhile.
           record.ack().then(() => onRecord(i, value), onError)
@@ -54,6 +111,15 @@ class GrapevineUser implements Client {
       }
       take().catch(onError)
     }
+  }
+
+  async takeUp(topics: number): Promise<void> {
+    const ready = Array.from({ length: topics }, (_, i) => this.#peer.topic(`idle.${i}`).subscribe().ready)
+    await Promise.all(ready)
+  }
+
+  async sentBytes(): Promise<number> {
+    return (await this.#peer.status()).bytes.sent
   }
 
   close(): Promise<void> {

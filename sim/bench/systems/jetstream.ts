@@ -1,9 +1,11 @@
 /** NATS JetStream: one server, a stream in files, and one durable pull consumer that all clients share. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { AckPolicy, type JetStreamClient, jetstream, jetstreamManager, StorageType } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
-import { Daemon, freePort, programOf, versionIn } from './daemon.ts'
+import { natsVersion, startNats } from './nats.ts'
 import { installed } from './package.ts'
-import type { Client, Consuming, System } from './system.ts'
+import type { Client, Consuming, Listening, System, Use } from './system.ts'
 
 const name = 'bench'
 /** Publishes that wait for their acknowledgement at once. */
@@ -11,35 +13,43 @@ const publishWindow = 1_000
 /** More than all consumers have at once, so that none waits for another. */
 const ackPendingMax = 20_000
 
-const program = programOf('nats-server')
+export const jetStream = system('synced to disk every two minutes (its default)')
+/** As safe when it confirms as the others of a durable row; not before nats-server 2.10. */
+export const jetStreamSynced = system('synced to disk before it confirms (sync_interval: always)', 'always')
 
-export const jetStream: System = {
-  client: installed('@nats-io/jetstream'),
-  durability: 'one replica in files, explicit ack(); synced to disk every two minutes (its default)',
-  version: () => program && versionIn(program, ['--version']),
-  async start(folder) {
-    const port = await freePort()
-    const place = `127.0.0.1:${port}`
-    const args = ['--addr', '127.0.0.1', '--port', String(port), '--jetstream', '--store_dir', folder]
-    const daemon = new Daemon(program ?? 'nats-server', args, {})
-    await daemon.ready(async () => {
-      const connection = await connect({ servers: place, reconnect: false })
-      await (await jetstreamManager(connection)).getAccountInfo()
-      await connection.close()
-    })
-    return { place, stop: () => daemon.stop() }
-  },
-  async connect(place) {
-    return new JetStreamUser(await connect({ servers: place }))
-  },
+function system(durability: string, syncInterval?: 'always'): System {
+  return {
+    client: installed('@nats-io/jetstream'),
+    durability: `one replica in files, explicit ack(); ${durability}`,
+    version: () => (syncInterval === undefined || canSync(natsVersion()) ? natsVersion() : undefined),
+    needs: syncInterval === undefined ? 'nats-server' : 'nats-server 2.10 or newer',
+    start(folder) {
+      const config = join(folder, 'nats.conf')
+      const sync = syncInterval === undefined ? '' : `, sync_interval: ${syncInterval}`
+      writeFileSync(config, `jetstream { store_dir: ${JSON.stringify(folder)}${sync} }\n`)
+      return startNats(['--config', config], async (connection) =>
+        (await jetstreamManager(connection)).getAccountInfo(),
+      )
+    },
+    async connect(place, { use }) {
+      return new JetStreamUser(await connect({ servers: place }), use)
+    },
+  }
+}
+
+function canSync(version = '0.0'): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  return major > 2 || (major === 2 && minor >= 10)
 }
 
 class JetStreamUser implements Client {
   readonly #connection: NatsConnection
   readonly #stream: JetStreamClient
+  readonly #use: Use
 
-  constructor(connection: NatsConnection) {
+  constructor(connection: NatsConnection, use: Use) {
     this.#connection = connection
+    this.#use = use
     this.#stream = jetstream(connection)
   }
 
@@ -47,15 +57,26 @@ class JetStreamUser implements Client {
   async open(): Promise<void> {
     const manager = await jetstreamManager(this.#connection)
     await manager.streams.add({ name, subjects: [name], storage: StorageType.File, num_replicas: 1 })
+    if (this.#use !== 'share') return
     const config = { durable_name: name, ack_policy: AckPolicy.Explicit, max_ack_pending: ackPendingMax }
     await manager.consumers.add(name, config)
   }
 
-  async fill(values: readonly Uint8Array[]): Promise<void> {
+  async send(values: readonly Uint8Array[]): Promise<void> {
     for (let from = 0; from < values.length; from += publishWindow) {
       const window = values.slice(from, from + publishWindow)
-      await Promise.all(window.map((value) => this.#stream.publish(name, value)))
+      await Promise.all(window.map((value) => this.publish(value)))
     }
+  }
+
+  publish(value: Uint8Array): Promise<unknown> {
+    return this.#stream.publish(name, value)
+  }
+
+  /** With an ordered consumer of its own, which is the library's way to read a stream alone. */
+  async listen({ onRecord }: Listening): Promise<void> {
+    const consumer = await this.#stream.consumers.get(name)
+    await consumer.consume({ max_messages: publishWindow, callback: ({ data }) => onRecord(data) })
   }
 
   async consume({ consumers, prefetch, onRecord, onError }: Consuming): Promise<void> {

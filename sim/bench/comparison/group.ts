@@ -4,10 +4,10 @@
  * The clock runs from the first record that any of them had to the last one. Each must be had by somebody; what is had twice is counted.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Had } from './client.ts'
-import type { Comparison } from './compare.ts'
-import { Crew } from './crew.ts'
-import type { SystemName } from './systems/all.ts'
+import type { Counted, Had } from '../client.ts'
+import type { Comparison, Turn } from '../compare.ts'
+import { Crew } from '../crew.ts'
+import type { SystemName } from '../systems/all.ts'
 
 export interface GroupWorkload {
   records: number
@@ -16,17 +16,6 @@ export interface GroupWorkload {
   consumers: number
   /** Records that a consumer may have at once. */
   prefetch: number
-}
-
-interface GroupTurn {
-  perSecond: number
-  seconds: number
-  /** Of all clients, for each record; what a server takes is not in it. */
-  cpuUs: number
-  duplicates: number
-  /** Of all records, what the consumer with the least and the one with the most had. */
-  leastShare: number
-  mostShare: number
 }
 
 const pollMs = 100
@@ -40,22 +29,24 @@ export function groupComparison(workload: GroupWorkload): Comparison {
   return {
     name: 'group',
     title: `Group throughput: receive and acknowledge ${records.toLocaleString('en')} records of ${bytes} B, ${consumers} consumers in ${processes} processes, ${prefetch} at once each`,
-    unit: '/s',
+    figures: [
+      { name: '', unit: '/s', better: 'more' },
+      { name: 'uneven by', unit: ' %', better: 'less', digits: 1 },
+    ],
     systems: ['grapevine', 'jetstream', 'rabbitmq'],
-    ratioMin: 1,
-    async turn(system) {
-      const { perSecond, cpuUs, duplicates, leastShare, mostShare } = await groupTurn(system, workload)
-      const percent = (share: number) => (share * 100).toFixed(1)
-      const shares = `shares ${percent(leastShare)} to ${percent(mostShare)} %`
-      return { figure: perSecond, beside: `${shares}, ${duplicates} twice, ${cpuUs.toFixed(0)} us of its clients each` }
-    },
+    aims: [
+      { of: 'grapevine', figure: '', to: 'jetstream', ratio: 2 },
+      { of: 'grapevine', figure: '', to: 'rabbitmq', ratio: 2 },
+      { of: 'grapevine', figure: 'uneven by', ratio: 5 },
+    ],
+    turn: (system) => groupTurn(system, workload),
   }
 }
 
-async function groupTurn(system: SystemName, workload: GroupWorkload): Promise<GroupTurn> {
+async function groupTurn(system: SystemName, workload: GroupWorkload): Promise<Turn> {
   const { records, bytes, processes, consumers, prefetch } = workload
-  await using crew = await Crew.start(system, processes)
-  await crew.ask(0, { type: 'fill', records, bytes })
+  await using crew = await Crew.start(system, processes, 'share')
+  await crew.ask(0, { type: 'send', payload: bytes, records })
   const consumersOf = (number: number) => Math.floor((consumers + processes - 1 - number) / processes)
   await crew.askAll((number) => ({ type: 'consume', consumers: consumersOf(number), prefetch }))
   return turnOf(await allHad(crew, records), records)
@@ -65,7 +56,10 @@ async function groupTurn(system: SystemName, workload: GroupWorkload): Promise<G
 async function allHad(crew: Crew, records: number): Promise<Had[]> {
   for (let last = 0, changed = performance.now(); ; ) {
     await sleep(pollMs)
-    const count = (await crew.askAll<number>(() => ({ type: 'count' }))).reduce((sum, each) => sum + each, 0)
+    const counted = await crew.askAll<Counted>(() => ({ type: 'count' }))
+    const failed = counted.find(({ failure }) => failure !== undefined)
+    if (failed) throw new Error(failed.failure)
+    const count = counted.reduce((sum, each) => sum + each.count, 0)
     if (count >= records) {
       const had = await crew.askAll<Had>(() => ({ type: 'tell' }))
       if (distinct(had) === records) return had
@@ -81,19 +75,22 @@ function distinct(had: readonly Had[]): number {
   return new Set(had.flatMap(({ numbers }) => [...numbers])).size
 }
 
-function turnOf(had: readonly Had[], records: number): GroupTurn {
+function turnOf(had: readonly Had[], records: number): Turn {
   const some = had.filter(({ numbers }) => numbers.length > 0)
   const firstAt = Math.min(...some.map((each) => each.firstAt))
   const lastAt = Math.max(...some.map((each) => each.lastAt))
   const shares = had.flatMap((each) => each.shares)
   const count = shares.reduce((sum, each) => sum + each, 0)
-  const seconds = (lastAt - firstAt) / 1000
-  return {
-    perSecond: records / seconds,
-    seconds,
-    cpuUs: (had.reduce((sum, { cpuMs }) => sum + cpuMs, 0) * 1000) / count,
-    duplicates: count - records,
-    leastShare: Math.min(...shares) / count,
-    mostShare: Math.max(...shares) / count,
-  }
+  const percent = (share: number) => ((share * 100) / count).toFixed(1)
+  // What a server takes is not in it.
+  const cpuUs = (had.reduce((sum, { cpuMs }) => sum + cpuMs, 0) * 1000) / count
+  const beside = [
+    `shares ${percent(Math.min(...shares))} to ${percent(Math.max(...shares))} %`,
+    `${count - records} twice`,
+    `${cpuUs.toFixed(0)} us of its clients each`,
+  ]
+  // Of what each would have, were all equal.
+  const away = Math.max(...shares.map((share) => Math.abs((share * shares.length) / count - 1)))
+  const figures = { '': records / ((lastAt - firstAt) / 1000), 'uneven by': 100 * away }
+  return { figures, beside: beside.join(', ') }
 }
