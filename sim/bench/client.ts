@@ -126,7 +126,9 @@ async function pace({ payload, records, everyMs }: Ask & { type: 'pace' }): Prom
   const beganAt = sharedNow()
   const sending: Promise<void>[] = []
   for (const [number, value] of valuesOf(payload, records).entries()) {
-    await sleep(beganAt + number * everyMs - sharedNow())
+    // Where it is late it does not wait.
+    const aheadMs = beganAt + number * everyMs - sharedNow()
+    if (aheadMs > 0) await sleep(aheadMs)
     const at = sharedNow()
     stamp(value, at)
     const done = one(value).then(() => {

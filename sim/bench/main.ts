@@ -1,6 +1,10 @@
 /**
- * `npm run bench`: all comparisons with other systems; `npm run bench -- group hop`: some; `npm run bench -- copies`: bytes on the wire. With real
- * processes on this machine. Data goes to stdout, all else to stderr.
+ * Measuring on this machine, with real processes. A `comparison` says what is measured and what a ratio is to be; `compare` gives each of the
+ * `systems` its turn; a turn starts a `crew` of `client` processes with a server beside them; `rounds` makes ratios of the figures; `kept`
+ * keeps them and says what changed, `page` shows them.
+ *
+ * `npm run bench`: all comparisons with other systems; `npm run bench -- group hop`: some; `npm run bench -- copies`: bytes on the wire.
+ * Data goes to stdout, all else to stderr.
  */
 import { writeFileSync } from 'node:fs'
 import { Argument, Command, InvalidArgumentError, Option } from 'commander'
