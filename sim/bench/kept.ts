@@ -73,6 +73,12 @@ export interface Change {
   hasFallen: boolean
 }
 
+/** Whether what was measured on one says something about the other: processors differ in what they are good at. */
+export function isAlike(one: Machine, other: Machine): boolean {
+  const major = ({ node }: Machine) => node.split('.')[0]
+  return one.cpu === other.cpu && one.cores === other.cores && major(one) === major(other)
+}
+
 /** Of all ratios that both have. */
 export function changesOf(before: Compared, now: Compared): Change[] {
   return now.ratios.flatMap((ratio) => {

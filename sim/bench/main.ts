@@ -8,10 +8,10 @@
  */
 import { writeFileSync } from 'node:fs'
 import { Argument, Command, InvalidArgumentError, Option } from 'commander'
-import { type Compared, type Comparison, compare, comparedText } from './compare.ts'
+import { type Comparison, compare, comparedText } from './compare.ts'
 import { comparisonsOf } from './comparison/all.ts'
 import { type CopiesOptions, measureCopies } from './copies.ts'
-import { changesOf, changeText, type Extent, type Kept, kept, readKept, saveKept } from './kept.ts'
+import { changesOf, changeText, type Extent, isAlike, type Kept, kept, readKept, saveKept } from './kept.ts'
 import { pageOf } from './page.ts'
 import { type SystemName, systemNames } from './systems/all.ts'
 
@@ -49,27 +49,31 @@ async function runAll(names: readonly string[], flags: Flags): Promise<void> {
   for (const comparison of comparisonsOf(extent).filter(({ name }) => names.length === 0 || names.includes(name))) {
     const measure = () => compare(comparison, { rounds, cold: flags.quick ?? false, only, onProgress })
     const before = earlier?.find(({ name }) => name === comparison.name)
-    let compared = await measure()
+    let compared = kept(await measure())
     if (before !== undefined && hasFallen(before, compared)) {
       onProgress(`${comparison.name}: a ratio fell; measured once more, in case something else had the machine`)
-      compared = await measure()
+      compared = kept(await measure())
     }
-    measured.push(kept(compared))
+    measured.push(compared)
     if (save !== undefined) saveKept(save, extent, measured)
     if (html !== undefined) writeFileSync(html, pageOf(measured))
-    console.log(json ? JSON.stringify(measured.at(-1)) : comparedText(compared))
+    console.log(json ? JSON.stringify(compared) : comparedText(compared))
     if (earlier === undefined) {
       if (compared.ratios.some(({ met }) => met === false)) process.exitCode = 1
     } else if (before === undefined) onProgress(`${comparison.name}: nothing was kept to compare it with`)
     else {
       for (const change of changesOf(before, compared)) onProgress(`  ${changeText(change)}`)
+      if (!isAlike(before.machine, compared.machine))
+        onProgress(
+          `  what was kept is of another machine (${before.machine.cpu}): it is told, and not held against this one`,
+        )
       if (hasFallen(before, compared)) process.exitCode = 1
     }
   }
 }
 
-function hasFallen(before: Compared, now: Compared): boolean {
-  return changesOf(before, now).some((change) => change.hasFallen)
+function hasFallen(before: Kept, now: Kept): boolean {
+  return isAlike(before.machine, now.machine) && changesOf(before, now).some((change) => change.hasFallen)
 }
 
 const comparisons: Comparison[] = comparisonsOf('full')
@@ -85,7 +89,10 @@ program
   .addOption(new Option('--only <system...>', 'these systems').choices(systemNames))
   .option('--quick', 'some comparisons with a fifth of the work, without a warm-up')
   .option('--save <file>', 'keeps the results, and the machine, in this JSON file')
-  .option('--against <file>', 'says what changed since those were kept, and fails where a ratio fell by over 25 %')
+  .option(
+    '--against <file>',
+    'says what changed since those were kept, and on a machine like theirs fails where a ratio fell by over 25 %',
+  )
   .option('--html <file>', 'writes a page with plots')
   .option('--json', 'a line of JSON for each comparison')
   .action(runAll)

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import type { Compared, ComparedRatio } from '../../sim/bench/compare.ts'
-import { changesOf, changeText, type Kept, kept, readKept, saveKept } from '../../sim/bench/kept.ts'
+import { changesOf, changeText, isAlike, type Kept, kept, readKept, saveKept } from '../../sim/bench/kept.ts'
 import { pageOf } from '../../sim/bench/page.ts'
 import { suite } from '../helper/suite.ts'
 
@@ -61,6 +61,13 @@ test('a ratio has not fallen as long as the intervals meet', () => {
   const [wide, narrow] = [[ratio(2, { low: 1.8, high: 2.2 })], [ratio(2, { low: 1.95, high: 2.05 })]]
   assert.is(changesOf(compared('one', wide), compared('one', now))[0]?.hasFallen, false)
   assert.is(changesOf(compared('one', narrow), compared('one', now))[0]?.hasFallen, true)
+})
+
+test('machines are alike where the processor, its cores and the major version of Node are', () => {
+  const { machine } = kept(compared('one', []))
+  assert.ok(isAlike(machine, { ...machine, memoryGiB: 1, system: 'other' }))
+  for (const other of [{ cpu: 'other' }, { cores: machine.cores + 1 }, { node: '1.0.0' }])
+    assert.not.ok(isAlike(machine, { ...machine, ...other }))
 })
 
 test('only ratios of the same figures of the same systems are compared', () => {
