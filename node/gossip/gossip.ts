@@ -6,6 +6,8 @@
  * along is checked before anything else: who has the batch already would pass on a spoiled one, and be blamed for it.
  * Where an author is connected to all who carry the topic it says so, and whoever has it from the author itself passes it on to nobody: in a mesh of few
  * peers, where everybody is everybody's friend, each would send it to all the others once more.
+ * What comes next in its feed from its author itself is verified where it is stored, not here: of what is stored together one signature
+ * speaks for all. It is passed on to nobody, and what does not verify counts against its author there.
  * What gossip drops, anti-entropy brings: nothing here retries.
  */
 import { createHash } from 'node:crypto'

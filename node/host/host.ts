@@ -9,8 +9,8 @@
  *    one both prefer (dialled by the lower id; the oldest of those). A connection that is older than another by `limits.staleMs` gives way
  *    to it, whoever dialled: nobody dials a peer it is connected to, so the other end has lost it, by a power cut say.
  *
- * Files: `assemble` libp2p and its bounds; `system` the real clock, randomness and network; `transport` counts bytes and sees refused handshakes; `gossipsub` its
- * settings and remedies; `link` long-lived framed streams; `rendezvous` and `mdns` find peers nearby.
+ * Files: `assemble` libp2p and its bounds; `system` the real clock, randomness and network; `transport` counts bytes, writes
+ * frames in one piece and sees refused handshakes; `noise` its cipher, made faster; `gossipsub` its settings and remedies; `link` long-lived framed streams; `rendezvous` and `mdns` find peers nearby.
  */
 import type { Connection } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'

@@ -72,7 +72,7 @@ export class Sync {
   readonly #links: Links
   readonly #timers: Timer[]
   readonly #waiters = new Set<() => void>()
-  /** A head already parsed and verified by the gossip room. */
+  /** A head already parsed by the gossip room. */
   knownHead: (topic: TopicName, feed: FeedId, seq: number) => SignedHead | undefined = () => undefined
 
   constructor(options: SyncOptions) {

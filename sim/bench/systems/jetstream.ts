@@ -6,6 +6,7 @@ import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { natsVersion, startNats } from './nats.ts'
 import { installed } from './package.ts'
 import type { Client, Consuming, Listening, System, Use } from './system.ts'
+import { inWindows } from './window.ts'
 
 const name = 'bench'
 /** Publishes that wait for their acknowledgement at once. */
@@ -62,11 +63,8 @@ class JetStreamUser implements Client {
     await manager.consumers.add(name, config)
   }
 
-  async send(values: readonly Uint8Array[]): Promise<void> {
-    for (let from = 0; from < values.length; from += publishWindow) {
-      const window = values.slice(from, from + publishWindow)
-      await Promise.all(window.map((value) => this.publish(value)))
-    }
+  send(values: readonly Uint8Array[]): Promise<void> {
+    return inWindows(values, publishWindow, (value) => this.publish(value))
   }
 
   publish(value: Uint8Array): Promise<unknown> {

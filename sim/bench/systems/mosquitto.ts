@@ -5,6 +5,7 @@ import { connectAsync, type MqttClient } from 'mqtt'
 import { Daemon, freePort, programOf, versionIn } from './daemon.ts'
 import { installed } from './package.ts'
 import type { Client, Listening, System } from './system.ts'
+import { inWindows } from './window.ts'
 
 const topic = 'bench'
 /** Publishes that wait to be written at once. */
@@ -45,9 +46,8 @@ class MosquittoUser implements Client {
     // A topic is there when it is used.
   }
 
-  async send(values: readonly Uint8Array[]): Promise<void> {
-    for (let from = 0; from < values.length; from += publishWindow)
-      await Promise.all(values.slice(from, from + publishWindow).map((value) => this.publish(value)))
+  send(values: readonly Uint8Array[]): Promise<void> {
+    return inWindows(values, publishWindow, (value) => this.publish(value))
   }
 
   publish(value: Uint8Array): Promise<unknown> {

@@ -3,6 +3,7 @@ import { createClient, RESP_TYPES } from '@redis/client'
 import { Daemon, freePort, programOf, versionIn } from './daemon.ts'
 import { installed } from './package.ts'
 import type { Client, Listening, System } from './system.ts'
+import { inWindows } from './window.ts'
 
 const stream = 'bench'
 /** Commands that wait for their answer at once. */
@@ -57,9 +58,8 @@ class RedisUser implements Client {
     // A stream is there when it is used.
   }
 
-  async send(values: readonly Uint8Array[]): Promise<void> {
-    for (let from = 0; from < values.length; from += publishWindow)
-      await Promise.all(values.slice(from, from + publishWindow).map((value) => this.publish(value)))
+  send(values: readonly Uint8Array[]): Promise<void> {
+    return inWindows(values, publishWindow, (value) => this.publish(value))
   }
 
   /** What is asked for in one turn of the event loop goes in one write. */
