@@ -20,9 +20,23 @@ const ratioMax = 1.15
 const roundsDefault = 7
 const quickRounds = 3
 
+const keepNothing = (path: string) => saveKept(path, 'full', [])
+
 function whole(text: string): number {
   if (/^\d+$/.test(text)) return Number(text)
   throw new InvalidArgumentError('Give a whole number.')
+}
+
+/** A path with which this can be done: to be known before an hour is spent on measuring. */
+function pathFor(act: (path: string) => unknown): (path: string) => string {
+  return (path) => {
+    try {
+      act(path)
+      return path
+    } catch (error) {
+      throw new InvalidArgumentError(error instanceof Error ? error.message : String(error))
+    }
+  }
 }
 
 interface Flags {
@@ -88,12 +102,17 @@ program
   .option('--rounds <n>', `in each, every system has one turn (default: ${roundsDefault}, quick ${quickRounds})`, whole)
   .addOption(new Option('--only <system...>', 'these systems').choices(systemNames))
   .option('--quick', 'some comparisons with a fifth of the work, without a warm-up')
-  .option('--save <file>', 'keeps the results, and the machine, in this JSON file')
+  .option('--save <file>', 'keeps the results, and the machine, in this JSON file', pathFor(keepNothing))
   .option(
     '--against <file>',
     'says what changed since those were kept, and on a machine like theirs fails where a ratio fell by over 25 %',
+    pathFor((path) => readKept(path, 'full')),
   )
-  .option('--html <file>', 'writes a page with plots')
+  .option(
+    '--html <file>',
+    'writes a page with plots',
+    pathFor((path) => writeFileSync(path, pageOf([]))),
+  )
   .option('--json', 'a line of JSON for each comparison')
   .action(runAll)
 

@@ -38,4 +38,14 @@ test('the benchmark refuses what it does not know, and says what there is', asyn
   assert.match(stderr, 'fan-out-100')
 })
 
+test('the benchmark says at once of a file that it cannot read or write', async ({ dir }) => {
+  for (const option of ['--against', '--save', '--html']) {
+    const path = join(dir(), 'no', 'such', 'file')
+    const { code, stderr } = await run('publish-one', option, path).catch((error) => error)
+    assert.is(code, 2)
+    assert.match(stderr, 'no such file or directory')
+    assert.not.match(stderr, /\n +at /)
+  }
+})
+
 test.run()
