@@ -42,7 +42,8 @@ export function drawPlan(seed: number, wish: Wish = {}): Plan {
     (a, b) => a.at - b.at,
   )
   const blackout = wish.faults !== 'none' && random.chance(0.6)
-  const strain = sharing.some((kind) => kinds.includes(kind)) ? drawStrain(new Rng(`${seed}/strain`)) : {}
+  const shared = sharing.some((kind) => kinds.includes(kind))
+  const strain = shared ? drawStrain(new Rng(`${seed}/strain`)) : drawSegments(new Rng(`${seed}/segments`))
   const plan: Plan = { seed, peers, quality, ...strain, workload, timeline, safetyMs, livenessMs, blackout }
   return wish.focus === undefined ? plan : focusOn(wish.focus, plan)
 }
@@ -62,6 +63,11 @@ function drawStrain(random: Rng): { strain?: Strain } {
   }
   if (random.chance(0.5)) strain.pauses = { share: 0.1, maxMs: random.pick([10, 60]) }
   return Object.keys(strain).length === 0 ? {} : { strain }
+}
+
+/** Nor would it fill a segment. What is shared is removed from disk a segment at a time, so that there peers may differ by what is done with. */
+function drawSegments(random: Rng): { strain?: Strain } {
+  return random.chance(0.5) ? { strain: { bounds: { segmentBytesMax: random.pick([1, 4, 32]) * KiB } } } : {}
 }
 
 function drawPeers(random: Rng, count: number): PeerPlan[] {

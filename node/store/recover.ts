@@ -133,17 +133,19 @@ async function judge(reading: Reading, bad: BadPlace): Promise<DamageFound> {
     await file.truncate(bad.position)
     segment.bytes = bad.position
   }
-  const begin = bad.position === 0 ? Math.min(bad.length, fileHeaderBytes) : bad.position
-  if (bad.position === 0 && saved && (bad.length >= fileHeaderBytes || tail)) {
+  const newHeader = bad.position === 0 && saved && (bad.length >= fileHeaderBytes || tail)
+  const begin = newHeader ? fileHeaderBytes : bad.position || Math.min(bad.length, fileHeaderBytes)
+  if (newHeader) {
     await file.write([fileHeader()], 0)
     segment.bytes = Math.max(segment.bytes, fileHeaderBytes)
   }
   await file.sync()
   if (torn) return found('torn-end')
-  const length = bad.position + bad.length - begin
+  const length = Math.max(0, bad.position + bad.length - begin)
   const { offset, nextOffset = offset } = bad
   const region: Region = { segment, position: begin, length, offset, nextOffset, tail, since: now, saved }
-  if (length > 0 && !nothingLost) arrival.addRegion(region)
+  // Of an emptied segment nothing is left to be kept, but what was in it belongs there.
+  if ((length > 0 || tail) && !nothingLost) arrival.addRegion(region)
   else if (length > 0 && saved) await writeVoid(file, region)
   return found('damaged')
 }
