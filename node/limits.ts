@@ -48,6 +48,8 @@ export const limits = {
 
   /** Segment files are closed at this size: the unit that retention drops and recovery scans. */
   segmentBytesMax: 64 * MiB,
+  /** How fast what was not read when it was opened is looked at for damage, for the whole peer. Disk and processor are for others (guess). */
+  scrubBytesPerSecond: 32 * MiB,
   /** Bytes in one group commit: bounds the memory and the delay of the first in it. */
   commitBytesMax: 8 * MiB,
   /** Bodies kept in memory after storing or reading, for the whole peer: what live readers and fetching friends are served from. */

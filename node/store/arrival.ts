@@ -16,6 +16,8 @@ export interface Segment {
   bytes: number
   /** Time of the newest batch, ms. */
   newest: number
+  /** There is an index of it. */
+  indexed: boolean
 }
 
 /** A place whose batches are lost, between two that are not. */
@@ -40,6 +42,15 @@ export interface Place {
   length: number
   offset: number
   head: SignedHead
+}
+
+/** A frame as the index of its segment tells of it. */
+export interface Entry extends Pick<Row, 'position' | 'length' | 'headBytes' | 'count' | 'time'> {
+  offset: number
+  feed: FeedId
+  seq: number
+  /** Where the index has it. */
+  head: SignedHead | undefined
 }
 
 export class Arrival {
@@ -98,6 +109,26 @@ export class Arrival {
     }
     this.#feedOf(place).put(place.head, this.rows.push(this.#rowOf(place)))
     this.endOffset = place.offset + head.count
+  }
+
+  /** Adds the batch that follows the newest of a feed, as an index tells of it. */
+  follow(feed: HeldFeed, segment: Segment, entry: Entry): void {
+    const { position, length, headBytes, count, offset, time } = entry
+    feed.follow(
+      this.rows.push({
+        segment: segment.id,
+        position,
+        length,
+        headBytes,
+        feed: feed.number,
+        count,
+        firstOffset: offset,
+        time,
+      }),
+    )
+    segment.newest = Math.max(segment.newest, time)
+    this.records += count
+    this.endOffset = offset + count
   }
 
   /** Puts what was lost in one region back between its neighbours. */

@@ -75,14 +75,24 @@ export function segmentPath(folder: string, firstOffset: number): string {
   return `${folder}/${String(firstOffset).padStart(offsetDigits, '0')}.seg`
 }
 
-/** First offsets of the segments in a folder, ascending. */
-export async function segmentsOf(disk: Disk, folder: string): Promise<number[]> {
-  return (await disk.list(folder))
-    .map((name) => /^(\d{16})\.seg$/.exec(name))
-    .filter((match) => match !== null)
-    .map((match) => Number(match[1]))
-    .filter((offset) => Number.isSafeInteger(offset))
-    .sort((a, b) => a - b)
+/** Where the index of a segment is. */
+export function indexPathOf(segmentPath: string): string {
+  return segmentPath.replace(/seg$/, 'idx')
+}
+
+export interface SegmentFile {
+  firstOffset: number
+  hasIndex: boolean
+}
+
+/** The segments in a folder, by first offset. */
+export async function segmentsOf(disk: Disk, folder: string): Promise<SegmentFile[]> {
+  const names = new Set(await disk.list(folder))
+  return [...names]
+    .filter((name) => /^\d{16}\.seg$/.test(name))
+    .map((name) => ({ firstOffset: Number.parseInt(name, 10), hasIndex: names.has(indexPathOf(name)) }))
+    .filter(({ firstOffset }) => Number.isSafeInteger(firstOffset))
+    .sort((a, b) => a.firstOffset - b.firstOffset)
 }
 
 /** Two topics that differ in case stay apart where file names do not; no name is hidden or a way out of the folder. */

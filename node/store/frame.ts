@@ -9,7 +9,7 @@
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
 import { limits } from '../limits.ts'
-import type { Batch } from '../wire/head.ts'
+import { type Batch, openHead, type SignedHead } from '../wire/head.ts'
 
 export const formatVersion = 1
 export const fileHeaderBytes = 16
@@ -109,6 +109,15 @@ export function readFrameHeader(bytes: Uint8Array): FrameHeader | undefined {
 /** Whether a whole frame is as it was written. */
 export function frameHolds(frame: Uint8Array, header: FrameHeader): boolean {
   return frame.length === header.length && crc32(frame.subarray(8)) === header.crc
+}
+
+/** The head in these bytes; undefined when they are none. */
+export function headIn(bytes: Uint8Array): SignedHead | undefined {
+  try {
+    return openHead(bytes)
+  } catch {
+    return undefined
+  }
 }
 
 function writeOffset(view: DataView, offset: number): void {

@@ -86,6 +86,21 @@ export class HeldFeed implements FeedRange {
     this.missing--
   }
 
+  /** Puts the batch after `last` into a row. Its head is not at hand: `hash` and `nextIndex` hold again from the next one on that is. */
+  follow(row: number): void {
+    this.#grow(this.last + 2 - this.#start)
+    this.last++
+    this.#rows[this.last - this.#start] = row + 1
+  }
+
+  /** Tells the numbers of its batches in rows `begin` to `end`, without `end`. */
+  eachIn(begin: number, end: number, tell: (row: number, seq: number) => void): void {
+    for (let i = 0; i <= this.last - this.#start; i++) {
+      const row = (this.#rows[i] as number) - 1
+      if (row >= begin && row < end) tell(row, this.#start + i)
+    }
+  }
+
   /**
    * Goes on with a batch further ahead than the next: retention has removed everywhere what lies between. What is held from
    * before is still read in the order of arrival, but no longer by its number.

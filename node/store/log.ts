@@ -6,16 +6,18 @@ import { limits } from '../limits.ts'
 import type { Clock, Disk, StateDb } from '../ports.ts'
 import type { FeedId, TopicName } from '../types.ts'
 import type { Batch, SignedHead } from '../wire/head.ts'
-import { Arrival } from './arrival.ts'
+import { Arrival, type Segment } from './arrival.ts'
 import type { BatchCache } from './cache.ts'
 import { GroupCommit } from './commit.ts'
 import type { OpenFiles } from './files.ts'
-import { frameBytes, frameHeaderBytes, frameOf } from './frame.ts'
+import { fileHeaderBytes, frameBytes, frameHeaderBytes, frameOf } from './frame.ts'
 import { type FeedMark, Marks } from './marks.ts'
 import { Mending } from './mending.ts'
 import { BatchReader } from './reader.ts'
 import { recover } from './recover.ts'
 import { dropSegments, outlived } from './retention.ts'
+import { scrub } from './scrub.ts'
+import { writeIndex } from './segment-index.ts'
 import { storageError, Tail } from './tail.ts'
 import type { Damage, DamageEvent, DamageFound, RetentionRule, StoredBatch, TopicLog } from './topic-log.ts'
 
@@ -72,6 +74,7 @@ export class SegmentLog implements TopicLog {
       const marks = await log.#marks.feeds()
       const found = await recover({ topic, folder, disk, files, arrival: log.#arrival, marks, now: clock.now() })
       for (const { feed } of await log.#marks.forks()) log.#setForked(feed)
+      for (const segment of log.#arrival.segments.slice(0, -1)) log.#index(segment)
       return { log, found }
     } catch (error) {
       throw storageError(error, folder)
@@ -197,6 +200,13 @@ export class SegmentLog implements TopicLog {
     })
   }
 
+  /** Looks at what was not read when the log was opened; damage is told. Resolves when that is done, or the log closed. */
+  scrub(): Promise<void> {
+    const { topic, files, clock, onDamage } = this.#parts
+    const lose = (offset: number) => this.#mending.lose(offset)
+    return scrub({ topic, files, clock, arrival: this.#arrival, onDamage, lose, isClosed: () => this.#closed })
+  }
+
   onChange(act: () => void): () => void {
     const listener = () => act()
     this.#listeners.add(listener)
@@ -207,6 +217,7 @@ export class SegmentLog implements TopicLog {
     this.#closed = true
     await this.#mending.idle()
     await this.#commit.idle()
+    await this.#mending.idle()
     this.#reader.close()
     await this.#parts.files.close(`${this.#parts.folder}/`)
   }
@@ -227,6 +238,8 @@ export class SegmentLog implements TopicLog {
       pieces,
       batches.reduce((sum, batch) => sum + frameBytes(batch), 0),
     )
+    const finished = this.#arrival.segments.at(-2)
+    if (position === fileHeaderBytes && finished !== undefined) this.#index(finished)
     for (const batch of batches) {
       const { head } = batch
       const length = frameBytes(batch)
@@ -236,6 +249,15 @@ export class SegmentLog implements TopicLog {
       position += length
     }
     this.#changed()
+  }
+
+  /** Writes the index of a finished segment that has none, beside everything else. */
+  #index(segment: Segment): void {
+    if (segment.indexed) return
+    void this.#mending.inTurn(async () => {
+      if (!this.#arrival.segments.includes(segment)) return
+      segment.indexed = await writeIndex(this.#parts, this.#arrival, segment)
+    })
   }
 
   /** Feeds that begin here after their first batch, or go on after a gap: what came before, or lies between, is not missing. */

@@ -5,10 +5,11 @@
 import { limits } from '../limits.ts'
 import type { FeedId } from '../types.ts'
 import type { Batch } from '../wire/head.ts'
-import type { Arrival, Place, Region } from './arrival.ts'
+import type { Arrival, Place, Region, Segment } from './arrival.ts'
 import { fill, fits, keepAside, runsAt, writeVoid } from './damage.ts'
 import { frameBytes, frameOf } from './frame.ts'
 import type { LogParts } from './log.ts'
+import { dropIndex } from './segment-index.ts'
 import { storageError } from './tail.ts'
 
 export interface MendingEffects {
@@ -79,6 +80,8 @@ export class Mending {
       const saved = await files
         .use(segment.path, (file) => keepAside(disk, folder, { segment, position, length }, file))
         .catch(() => false)
+      // Else what is brought back in another place would be here twice.
+      await this.#unindex(segment).catch(() => {})
       // Only what comes at the end has changed meanwhile: everything else takes its turn here.
       this.#arrival.lose(row, saved)
       onDamage({ type: 'damage-found', topic, file: segment.path, position, bytes: length, kind: 'damaged' })
@@ -147,11 +150,13 @@ export class Mending {
       position += length
       offset += batch.head.head.count
     }
-    await this.#parts.files
-      .use(segment.path, async (file) => {
-        await file.write(pieces, region.position)
-        await file.sync()
-      })
+    await this.#unindex(segment)
+      .then(() =>
+        this.#parts.files.use(segment.path, async (file) => {
+          await file.write(pieces, region.position)
+          await file.sync()
+        }),
+      )
       .catch((error) => {
         throw storageError(error, segment.path)
       })
@@ -178,13 +183,19 @@ export class Mending {
     onDamage({ type: 'damage-lost', topic, file: segment.path, bytes: length })
     // Never over bytes that are not kept; then the place is found again at the next opening, as when this write fails.
     if (!region.saved) return
-    const written = await files
-      .use(segment.path, (file) => writeVoid(file, region))
+    const written = await this.#unindex(segment)
+      .then(() => files.use(segment.path, (file) => writeVoid(file, region)))
       .then(
         () => true,
         () => false,
       )
     if (written && region.tail) segment.bytes = position
+  }
+
+  async #unindex(segment: Segment): Promise<void> {
+    if (!segment.indexed) return
+    await dropIndex(this.#parts.disk, segment)
+    segment.indexed = false
   }
 
   #handBytes(): number {

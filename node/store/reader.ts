@@ -1,11 +1,11 @@
 /** Reading batches of one log, from the cache or from disk; what does not hold is never returned. */
 import { GrapevineError } from '../errors.ts'
 import type { FeedId, TopicName } from '../types.ts'
-import { type Batch, headSigned, openHead, type SignedHead } from '../wire/head.ts'
+import { type Batch, headSigned, type SignedHead } from '../wire/head.ts'
 import type { Arrival } from './arrival.ts'
 import type { BatchCache } from './cache.ts'
 import type { OpenFiles } from './files.ts'
-import { frameHeaderBytes, frameHolds, readFrameHeader } from './frame.ts'
+import { frameHeaderBytes, frameHolds, headIn, readFrameHeader } from './frame.ts'
 import { storageError } from './tail.ts'
 
 /** A frame up to this size is read whole where only its head is wanted: its crc is cheaper than a signature. */
@@ -58,7 +58,7 @@ export class BatchReader {
     if (cached !== undefined) return cached.head
     if (length > wholeBytesMax) {
       const bytes = await this.#readAt(this.#arrival.segment(row).path, position + frameHeaderBytes, headBytes)
-      const head = parseHead(bytes)
+      const head = headIn(bytes)
       if (head?.feed === feed && head.head.seq === seq && headSigned(head)) return head
     }
     // The row may have got another number meanwhile.
@@ -91,18 +91,10 @@ export class BatchReader {
   }
 }
 
-function parseHead(bytes: Uint8Array): SignedHead | undefined {
-  try {
-    return openHead(bytes)
-  } catch {
-    return undefined
-  }
-}
-
 function parseFrame(frame: Uint8Array, offset: number): Batch | undefined {
   const header = readFrameHeader(frame)
   if (header?.kind !== 'batch' || header.firstOffset !== offset || !frameHolds(frame, header)) return undefined
   const bodyAt = frameHeaderBytes + header.headBytes
-  const head = parseHead(frame.subarray(frameHeaderBytes, bodyAt))
+  const head = headIn(frame.subarray(frameHeaderBytes, bodyAt))
   return head && { head, body: frame.subarray(bodyAt) }
 }

@@ -1,5 +1,6 @@
 /**
- * Opening a log: every segment is read through, what holds is indexed, and what does not is judged.
+ * Opening a log: what a finished segment holds its index tells, every other segment is read through, and what does not hold is judged.
+ * (Whether what an index tells of still holds is looked at later: `scrub.ts`.)
  *
  * - What ends the last segment is a write that was under way: a torn end, cut off.
  * - Frames of a failed write that could not be cut then (the next segment goes on with their offsets) are cut now.
@@ -11,15 +12,20 @@
 import { limits } from '../limits.ts'
 import type { Disk, DiskFile } from '../ports.ts'
 import type { FeedId, TopicName } from '../types.ts'
-import { headSigned, openHead, type SignedHead } from '../wire/head.ts'
-import type { Arrival, Region, Segment } from './arrival.ts'
+import { headSigned } from '../wire/head.ts'
+import type { Arrival, Entry, Region, Segment } from './arrival.ts'
 import { keepAside, runsAt, writeVoid } from './damage.ts'
 import type { OpenFiles } from './files.ts'
-import { segmentPath, segmentsOf } from './folder.ts'
-import { type FrameHeader, fileHeader, fileHeaderBytes, frameHeaderBytes } from './frame.ts'
+import { indexPathOf, segmentPath, segmentsOf } from './folder.ts'
+import { fileHeader, fileHeaderBytes, frameHeaderBytes, headIn } from './frame.ts'
+import type { HeldFeed } from './held.ts'
 import type { FeedMark } from './marks.ts'
 import { type Accept, scanSegment } from './scan.ts'
+import { dropIndex, readIndex } from './segment-index.ts'
 import type { DamageFound } from './topic-log.ts'
+
+/** Numbers of one feed that are further apart than this in an index are not taken from it: whether there may be so many between is for its frames to say. */
+const jumpMax = 2 ** 20
 
 export interface Recovery {
   topic: TopicName
@@ -52,12 +58,12 @@ export async function recover(recovery: Recovery): Promise<DamageFound[]> {
   const { arrival, disk, folder, files, marks } = recovery
   const found: DamageFound[] = []
   const names = await segmentsOf(disk, folder)
-  for (const [id, firstOffset] of names.entries()) {
-    const segment: Segment = { id, path: segmentPath(folder, firstOffset), firstOffset, bytes: 0, newest: 0 }
+  for (const [id, { firstOffset, hasIndex: indexed }] of names.entries()) {
+    const segment: Segment = { id, path: segmentPath(folder, firstOffset), firstOffset, bytes: 0, newest: 0, indexed }
     arrival.segments.push(segment)
     arrival.endOffset = Math.max(arrival.endOffset, firstOffset)
     await files.use(segment.path, async (file) => {
-      const reading = { ...recovery, segment, file, size: await file.size(), bound: names[id + 1] }
+      const reading = { ...recovery, segment, file, size: await file.size(), bound: names[id + 1]?.firstOffset }
       for (const place of await readSegment(reading)) found.push(await judge(reading, place))
       // Whoever wrote the end may have been killed before it was synced: it counts as held from now on.
       if (reading.bound === undefined && reading.size > 0) await file.sync()
@@ -74,7 +80,8 @@ async function readSegment(reading: Reading): Promise<BadPlace[]> {
   const { arrival, segment, file, size, marks } = reading
   const bad: BadPlace[] = []
   let open: BadPlace | undefined
-  for await (const place of scanSegment(file, size, acceptFor(reading))) {
+  const from = await takeIndexed(reading)
+  for await (const place of scanSegment(file, size, acceptFor(reading), from)) {
     if (place.kind === 'padding') continue
     if (place.kind === 'bad') {
       open = { position: place.position, length: place.length, offset: arrival.endOffset, nextOffset: undefined }
@@ -91,31 +98,60 @@ async function readSegment(reading: Reading): Promise<BadPlace[]> {
   return bad
 }
 
+/** Takes what the segment's index tells, if it fits; returns where reading has to begin. */
+async function takeIndexed(reading: Reading): Promise<number> {
+  const { disk, segment, size, bound, arrival, marks } = reading
+  if (!segment.indexed) return 0
+  const entries = bound === undefined ? undefined : await readIndex(disk, indexPathOf(segment.path), size)
+  if (entries === undefined || !fit(reading, entries())) {
+    await dropIndex(disk, segment)
+    segment.indexed = false
+    return 0
+  }
+  for (const entry of entries()) {
+    const { head, position, length, offset } = entry
+    if (head === undefined) arrival.follow(arrival.feeds.get(entry.feed) as HeldFeed, segment, entry)
+    else arrival.add({ segment, position, length, offset, head }, marks.get(entry.feed)?.floor)
+  }
+  return size
+}
+
+/** Whether all of an index is what the frames themselves would be taken for: what was before them may be gone, or here in another place. */
+function fit({ arrival, topic, bound = 0, marks }: Reading, entries: Iterable<Entry>): boolean {
+  const newest = new Map<FeedId, number>()
+  let end = arrival.endOffset
+  for (const { head, feed, seq, offset, count } of entries) {
+    const held = arrival.feeds.get(feed)
+    const last = newest.get(feed) ?? held?.last
+    if (offset < end || offset + count > bound) return false
+    if (head === undefined && last !== seq - 1) return false
+    if (head !== undefined && (head.head.topic !== topic || !canTake(held, seq, marks.get(feed)))) return false
+    if (last !== undefined && Math.abs(seq - last) > jumpMax) return false
+    newest.set(feed, Math.max(seq, last ?? 0))
+    end = offset + count
+  }
+  return true
+}
+
 /** Whether a frame that holds belongs into this log, here. */
 function acceptFor({ arrival, topic, bound, size, marks }: Reading): Accept {
   // After damage an offset may have jumped, by the records that fit the file at most.
-  const jumpMax = Math.ceil(size / frameHeaderBytes) * limits.batchRecordsMax
+  const offsetsMax = Math.ceil(size / frameHeaderBytes) * limits.batchRecordsMax
   return (header, frame, resumed) => {
-    const signed = readHead(header, frame)
+    const signed = headIn(frame.subarray(frameHeaderBytes, frameHeaderBytes + header.headBytes))
     if (signed === undefined || signed.head.topic !== topic || signed.head.bodyBytes !== header.bodyBytes)
       return undefined
     const end = header.firstOffset + signed.head.count
     if (header.firstOffset < arrival.endOffset || end > (bound ?? Number.MAX_SAFE_INTEGER)) return undefined
-    if (resumed && (header.firstOffset - arrival.endOffset > jumpMax || !headSigned(signed))) return undefined
-    const feed = arrival.feeds.get(signed.feed)
-    const { seq } = signed.head
-    const beginsAgain = marks.get(signed.feed)?.floor === seq
-    if (feed !== undefined && (!(beginsAgain || feed.reaches(seq)) || feed.row(seq) !== undefined)) return undefined
-    return signed
+    if (resumed && (header.firstOffset - arrival.endOffset > offsetsMax || !headSigned(signed))) return undefined
+    const { feed, head } = signed
+    return canTake(arrival.feeds.get(feed), head.seq, marks.get(feed)) ? signed : undefined
   }
 }
 
-function readHead({ headBytes }: FrameHeader, frame: Uint8Array): SignedHead | undefined {
-  try {
-    return openHead(frame.subarray(frameHeaderBytes, frameHeaderBytes + headBytes))
-  } catch {
-    return undefined
-  }
+function canTake(feed: HeldFeed | undefined, seq: number, mark: FeedMark | undefined): boolean {
+  if (feed === undefined) return true
+  return (mark?.floor === seq || feed.reaches(seq)) && feed.row(seq) === undefined
 }
 
 async function judge(reading: Reading, bad: BadPlace): Promise<DamageFound> {

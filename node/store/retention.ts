@@ -5,6 +5,7 @@ import type { FeedId } from '../types.ts'
 import type { Arrival, Segment } from './arrival.ts'
 import { dropAside } from './damage.ts'
 import type { OpenFiles } from './files.ts'
+import { indexPathOf } from './folder.ts'
 import type { FeedMark, Marks } from './marks.ts'
 import { storageError } from './tail.ts'
 import type { RetentionRule } from './topic-log.ts'
@@ -56,6 +57,7 @@ export async function dropSegments(
     for (const segment of dropped) {
       // Whoever still reads it had opened it; afterwards opening it would make a new, empty one.
       await files.close(segment.path)
+      await disk.remove(indexPathOf(segment.path))
       await disk.remove(segment.path)
       await dropAside(disk, folder, segment)
     }

@@ -29,15 +29,19 @@ const windowBytes = 1024 * 1024
 /** The bytes batch and void frames begin with. */
 const magicBytes = batchMagicBytes.subarray(0, 3)
 
-/** Yields what lies in the file, without gaps, from position 0 (a good file header is not yielded). */
-export async function* scanSegment(file: DiskFile, size: number, accept: Accept): AsyncGenerator<Found> {
+/** Yields what lies in the file, without gaps, from `from` on; 0: from its header, which is not yielded when it is good. */
+export async function* scanSegment(file: DiskFile, size: number, accept: Accept, from = 0): AsyncGenerator<Found> {
   const scan = new Scan(file, size, accept)
-  let position = fileHeaderBytes
-  if (!isFileHeader(await scan.bytes(0, fileHeaderBytes))) {
-    position = await scan.resume(0)
-    yield { kind: 'bad', position: 0, length: position }
+  let position = from
+  let resumed = false
+  if (from === 0) {
+    position = fileHeaderBytes
+    if (!isFileHeader(await scan.bytes(0, fileHeaderBytes))) {
+      position = await scan.resume(0)
+      yield { kind: 'bad', position: 0, length: position }
+      resumed = position !== fileHeaderBytes
+    }
   }
-  let resumed = position !== fileHeaderBytes
   while (position < size) {
     const found = (await scan.frameAt(position, resumed)) ?? (await scan.paddingAt(position))
     resumed = found === undefined

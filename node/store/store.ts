@@ -1,9 +1,9 @@
 /**
  * The store: for each topic an arrival log of signed batches in segment files, and the peer's small state.
  *
- *   openStore ─ folder (ours? which format?) ─ state (the lock) ─ for each topic SegmentLog.open ─ recover ─ scan
+ *   openStore ─ folder (ours? which format?) ─ state (the lock) ─ for each topic SegmentLog.open ─ recover ─ segment-index, or scan ─ scrub later
  *   append ─ GroupCommit ─ Tail ─ Disk, then Arrival (rows, feeds)          read, at ─ Arrival ─ BatchCache or OpenFiles
- *   damage found by recover or by reading ─ Mending ─ repair in place, or void
+ *   damage found by recover, by scrub or by reading ─ Mending ─ repair in place, or void
  *
  * Promises:
  * 1. What `append` confirmed is durable, and in the order and at the offset it was given, until retention drops it.
@@ -11,7 +11,8 @@
  * 3. No frame is returned whose crc does not hold. What does not hold is kept aside before anything is written over it,
  *    and only an unfinished write at the end of a log is ever cut off.
  * 4. A lost batch that is given back lies at its old offset, or, where its place was voided, at the end.
- * 5. Memory: some 40 bytes a batch, some 500 a feed, and what limits.ts bounds.
+ * 5. Opening reads the last segment of each log and some 40 bytes for each older batch, not the records.
+ * 6. Memory: some 40 bytes a batch, some 500 a feed, and what limits.ts bounds.
  *
  * Refuses: another process's folder, a newer format, a folder that is not ours. Does not verify signatures of what it
  * is given: that is for the rooms that receive. Group commit is that of DeWitt et al. (1984), segments and offsets are
@@ -33,6 +34,8 @@ export interface Store {
   readonly state: StateDb
   /** What was found wrong while opening. */
   readonly found: readonly DamageFound[]
+  /** Resolves when what did not have to be read to open the logs has been read, and damage in it told; or the store is closed. */
+  readonly scrubbed: Promise<void>
   topics(): TopicName[]
   log(topic: TopicName): TopicLog | undefined
   /** Opens or creates. Rejects with `StorageFull` or `StorageFailed`. */
@@ -80,6 +83,7 @@ export async function openStore(ports: StorePorts, options: StoreOptions): Promi
 class SegmentStore implements Store {
   readonly state: StateDb
   readonly found: DamageFound[] = []
+  scrubbed = Promise.resolve()
   readonly #ports: StorePorts
   readonly #options: StoreOptions
   readonly #files: OpenFiles
@@ -96,6 +100,7 @@ class SegmentStore implements Store {
 
   async openAll(): Promise<void> {
     for (const topic of await topicsOf(this.#ports.disk)) await this.open(topic)
+    this.scrubbed = this.#scrub([...this.#logs.values()])
   }
 
   topics(): TopicName[] {
@@ -136,6 +141,11 @@ class SegmentStore implements Store {
     await Promise.all([...this.#logs.values()].map((log) => log.close()))
     await this.#files.close()
     await this.state.close()
+  }
+
+  /** One after the other: what matters is that it is not felt. */
+  async #scrub(logs: readonly SegmentLog[]): Promise<void> {
+    for (const log of logs) await log.scrub()
   }
 
   async #open(topic: TopicName): Promise<SegmentLog> {

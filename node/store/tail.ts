@@ -7,7 +7,7 @@ import { GrapevineError } from '../errors.ts'
 import type { Disk, DiskFile } from '../ports.ts'
 import type { Arrival, Segment } from './arrival.ts'
 import type { OpenFiles } from './files.ts'
-import { segmentPath } from './folder.ts'
+import { indexPathOf, segmentPath } from './folder.ts'
 import { fileHeader, fileHeaderBytes } from './frame.ts'
 
 export interface TailParts {
@@ -59,8 +59,9 @@ export class Tail {
     const firstOffset = this.#arrival.endOffset
     const path = segmentPath(folder, firstOffset)
     try {
+      // What an earlier attempt, or another segment that was lost, may have left here.
+      await disk.remove(indexPathOf(path))
       await files.use(path, async (file) => {
-        // What an earlier attempt may have left here.
         await file.truncate(0)
         await writeOrCut(file, [fileHeader(), ...frames], 0)
       })
@@ -69,7 +70,7 @@ export class Tail {
       await disk.remove(path).catch(() => {})
       throw storageError((error as Error).cause ?? error, path)
     }
-    return { id, path, firstOffset, bytes: fileHeaderBytes + bytes, newest: 0 }
+    return { id, path, firstOffset, bytes: fileHeaderBytes + bytes, newest: 0, indexed: false }
   }
 }
 

@@ -34,14 +34,20 @@ export function onDisk(fleet: Fleet, event: DiskFault, random: Rng): End {
 
 function flip(fleet: Fleet, peer: string, random: Rng): void {
   const { disk } = fleet.get(peer)
-  const paths = logsOf(disk.paths()).filter((path) => disk.size(path) > 0)
+  const paths = [...logsOf(disk.paths()), ...indexesOf(disk.paths())].filter((path) => disk.size(path) > 0)
   if (paths.length === 0) return
   const path = random.pick(paths)
   const at = disk.flipBit(path)
-  if (at !== undefined) fleet.history.note(peer, 'lost', `a bit of ${path} at ${at.position}`, { file: path, ...at })
+  // An index is made anew, and no harm: nothing may be told of it.
+  if (at === undefined || path.endsWith('.idx')) return
+  fleet.history.note(peer, 'lost', `a bit of ${path} at ${at.position}`, { file: path, ...at })
 }
 
 /** The logs of topics: what else is on a disk can be made again from them, or is the identity. */
 function logsOf(paths: string[]): string[] {
   return paths.filter((path) => /^topics\/[^/]*\/\d+\.seg$/.test(path))
+}
+
+function indexesOf(paths: string[]): string[] {
+  return paths.filter((path) => /^topics\/[^/]*\/\d+\.idx$/.test(path))
 }

@@ -286,9 +286,11 @@ for (const [what, ruin] of Object.entries({
       const place = await filled(batches, 1_500)
       const path = place.paths.at({ first: 0, middle: 1, last: -1 }[which]) as string
       await rewrite(place.disk, path, ruin(await bytesOf(place.disk, path)))
-      const { log, store, close } = await place.open()
-      assert.is(store.found.length, 1)
-      assert.is(store.found[0]?.file, path)
+      const { log, store, events, close } = await place.open()
+      await store.scrubbed
+      // One event for each frame of it where an index tells of them, else one for all.
+      const found = [...store.found, ...events.filter((event) => event.type === 'damage-found')]
+      assert.equal(new Set(found.map(({ file }) => file)), new Set([path]))
       for (const { seq } of log.holes()) assert.is(await log.repair(batches[seq - 1] as Batch), true)
       await log.giveUp(place.clock.now() + limits.repairWaitMs)
       await log.append(batches.slice(log.feeds.get(a.id)?.last ?? 0))
@@ -296,6 +298,8 @@ for (const [what, ruin] of Object.entries({
       assert.is((await readAll(log)).length, 20)
       await close()
       const again = use(await place.open())
+      await again.store.scrubbed
+      assert.equal(again.events, [])
       if (what !== 'without its header') assert.equal(again.store.found, [])
       assert.equal(await readAll(again.log), namesOf(batches), 'each in its old place')
       for (const batch of batches) {
@@ -330,10 +334,12 @@ test('whatever happens to the bytes, opening works and only genuine batches are 
   const [a, b] = [feed(1), feed(2)]
   const batches = [a.next(), b.next(), a.next(), a.next(), b.next(), a.next()]
   const place = await filled(batches, 900)
-  const files = await Promise.all(place.paths.map((path) => bytesOf(place.disk, path)))
+  const indexes = place.paths.slice(0, -1).map((path) => path.replace('.seg', '.idx'))
+  const paths = [...place.paths, ...indexes]
+  const files = await Promise.all(paths.map((path) => bytesOf(place.disk, path)))
   const names = new Set(batches.map(({ head }) => `${head.feed.slice(0, 4)}/${head.head.seq}`))
   const edit = fc.record({
-    file: fc.nat(place.paths.length - 1),
+    file: fc.nat(paths.length - 1),
     at: fc.nat(900),
     cut: fc.nat(200),
     insert: fc.uint8Array({ maxLength: 60 }),
@@ -345,8 +351,9 @@ test('whatever happens to the bytes, opening works and only genuine batches are 
         const old = content[file] as Buffer
         content[file] = Buffer.concat([old.subarray(0, at), insert, old.subarray(at + cut)])
       }
-      for (const [i, path] of place.paths.entries()) await rewrite(place.disk, path, content[i] as Buffer)
-      const { log, close } = await place.open()
+      for (const [i, path] of paths.entries()) await rewrite(place.disk, path, content[i] as Buffer)
+      const { log, store, close } = await place.open()
+      await store.scrubbed
       for (const { feed, seq } of log.holes()) {
         const batch = batches.find(({ head }) => head.feed === feed && head.head.seq === seq)
         assert.ok(batch)

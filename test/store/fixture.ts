@@ -48,7 +48,10 @@ export function folder(disk: Disk = memoryDisk(), segmentBytesMax?: number) {
   let now = startTime
   const clock: Clock = {
     now: () => now,
-    after: () => ({ cancel() {} }),
+    after: (_, act) => {
+      setImmediate(act)
+      return { cancel() {} }
+    },
     every: () => ({ cancel() {} }),
     breathe: () => undefined,
   }
