@@ -25,7 +25,8 @@ export type Found =
  */
 export type Accept = (header: FrameHeader, frame: Uint8Array, resumed: boolean) => SignedHead | undefined
 
-const windowBytes = 1024 * 1024
+/** Read at once, into memory that is used again and again: what is taken anew for each piece costs more than reading it. */
+const windowBytes = 4 * 1024 * 1024
 /** The bytes batch and void frames begin with. */
 const magicBytes = batchMagicBytes.subarray(0, 3)
 
@@ -57,6 +58,7 @@ class Scan {
   readonly #accept: Accept
   #window = new Uint8Array(0)
   #start = 0
+  #length = 0
 
   constructor(file: DiskFile, size: number, accept: Accept) {
     this.#file = file
@@ -67,13 +69,20 @@ class Scan {
   /** A view, good until the next call; shorter at the end of the file. */
   async bytes(position: number, length: number): Promise<Uint8Array> {
     const end = Math.min(position + length, this.#size)
-    if (position < this.#start || end > this.#start + this.#window.length) {
-      this.#window = new Uint8Array(Math.max(0, Math.min(Math.max(length, windowBytes), this.#size - position)))
-      this.#start = position
-      const read = await this.#file.read(this.#window, position)
-      this.#window = this.#window.subarray(0, read)
-    }
-    return this.#window.subarray(position - this.#start, end - this.#start)
+    if (position < this.#start || end > this.#start + this.#length) await this.#read(position, end - position)
+    return this.#window.subarray(position - this.#start, Math.min(end - this.#start, this.#length))
+  }
+
+  async #read(position: number, length: number): Promise<void> {
+    const room = Math.max(0, Math.min(Math.max(length, windowBytes), this.#size - position))
+    const old = this.#window
+    if (old.length < room) this.#window = new Uint8Array(room)
+    // What has been read of it already.
+    const from = position - this.#start
+    const known = from >= 0 && from < this.#length ? this.#length - from : 0
+    this.#window.set(old.subarray(from, from + known))
+    this.#start = position
+    this.#length = known + (await this.#file.read(this.#window.subarray(known, room), position + known))
   }
 
   async frameAt(position: number, resumed: boolean): Promise<Found | undefined> {

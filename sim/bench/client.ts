@@ -20,6 +20,7 @@ export type Ask =
   | { type: 'take-up'; topics: number }
   | { type: 'used' }
   | { type: 'sent' }
+  | { type: 'reopen'; bare: boolean }
   | { type: 'close' }
 
 /** Of the records that one client had. */
@@ -58,6 +59,12 @@ export interface Counted {
 export interface Used {
   rss: number
   heap: number
+}
+
+/** How long opening took, and of how many bytes on disk. */
+export interface Opened {
+  ms: number
+  bytes: number
 }
 
 export type Answer = { ok: true; value: unknown } | { ok: false; text: string }
@@ -183,6 +190,8 @@ async function answer(ask: Ask): Promise<unknown> {
       return await ableTo('takeUp')(ask.topics)
     case 'sent':
       return await ableTo('sentBytes')()
+    case 'reopen':
+      return await ableTo('reopen')(ask.bare)
     case 'used':
       return used()
     case 'close':

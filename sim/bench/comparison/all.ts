@@ -7,6 +7,7 @@ import { fanOutComparison, fanOutWorkloads } from './fan-out.ts'
 import { groupComparison, groupWorkload } from './group.ts'
 import { busyComparison, busyWorkload, hopComparison, hopWorkload } from './latency.ts'
 import { memoryComparison } from './memory.ts'
+import { openingComparison, openingWorkload } from './opening.ts'
 import { publishComparison, publishWorkloads } from './publish.ts'
 import { scaleComparison, scaleWorkload } from './scale.ts'
 
@@ -41,6 +42,7 @@ function all(share: number): Comparison[] {
     busyComparison(some(busyWorkload)),
     groupComparison(some(groupWorkload)),
     catchUpComparison(some(catchUpWorkload)),
+    openingComparison(some(openingWorkload)),
     memoryComparison(),
     scaleComparison(some(scaleWorkload)),
   ]

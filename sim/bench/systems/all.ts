@@ -16,6 +16,7 @@ const loaders = {
   gossipsub: async () => (await import('./gossipsub.ts')).gossipsubUnsigned,
   'gossipsub-signed': async () => (await import('./gossipsub.ts')).gossipsubSigned,
   fdatasync: async () => (await import('./raw.ts')).fdatasync,
+  file: async () => (await import('./raw.ts')).wholeFile,
   'tcp-stream': async () => (await import('./raw.ts')).tcpStream,
   'noise-stream': async () => (await import('./raw.ts')).noiseStream,
 } as const satisfies Record<string, () => Promise<System>>

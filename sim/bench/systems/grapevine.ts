@@ -1,8 +1,9 @@
 /** Grapevine itself: no server; each client is a peer of its own, in a mesh of only these. */
-import { mkdirSync } from 'node:fs'
+import { globSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createPeer, type Group, type Peer, type Topic, version } from '../../../node/index.ts'
+import type { Opened } from '../client.ts'
 import type { Client, Consuming, Listening, System, Use, Which } from './system.ts'
 
 const topicName = 'bench'
@@ -42,7 +43,8 @@ function system({ durability, memory = false, confirm }: Kind): System {
       const data = memory ? null : join(folder, `peer-${which.number}`)
       // Who catches up has nothing before.
       const carrying = which.use === 'catch-up' ? { keep: 0 } : { carry: [topicName] }
-      return new GrapevineUser(await createPeer({ data, ...carrying }), which, confirm)
+      const create = () => createPeer({ data, ...carrying })
+      return new GrapevineUser(await create(), { ...which, data, create, confirm })
     },
   }
 }
@@ -51,20 +53,30 @@ function* recordsOf(values: readonly Uint8Array[]): Generator<{ value: Uint8Arra
   for (const value of values) yield { value }
 }
 
+interface User extends Which {
+  data: string | null
+  create(): Promise<Peer>
+  confirm: number
+}
+
 class GrapevineUser implements Client {
-  readonly #peer: Peer
+  readonly #data: string | null
+  readonly #create: () => Promise<Peer>
   readonly #others: number
   readonly #use: Use
   readonly #confirm: number
-  readonly #topic: Topic<Uint8Array>
+  #peer: Peer
+  #topic: Topic<Uint8Array>
   #group: Group<Uint8Array> | undefined
 
-  constructor(peer: Peer, { of, use }: Which, confirm: number) {
-    this.#peer = peer
+  constructor(peer: Peer, { data, create, of, use, confirm }: User) {
+    this.#data = data
+    this.#create = create
     this.#others = of - 1
     this.#use = use
     this.#confirm = confirm
-    this.#topic = peer.topic<Uint8Array>(topicName, { codec: 'bytes' })
+    this.#peer = peer
+    this.#topic = topicOf(peer)
   }
 
   async open(): Promise<void> {
@@ -122,7 +134,24 @@ class GrapevineUser implements Client {
     return (await this.#peer.status()).bytes.sent
   }
 
+  async reopen(bare: boolean): Promise<Opened> {
+    if (this.#data === null) throw new Error('there is nothing on disk')
+    await this.#peer.close()
+    const files = globSync(join(this.#data, 'topics', '*', bare ? '*.{idx,seg}' : '*.seg'))
+    for (const file of files.filter((name) => name.endsWith('.idx'))) rmSync(file)
+    const bytes = files.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0)
+    const from = performance.now()
+    this.#peer = await this.#create()
+    const ms = performance.now() - from
+    this.#topic = topicOf(this.#peer)
+    return { ms, bytes }
+  }
+
   close(): Promise<void> {
     return this.#peer.close()
   }
+}
+
+function topicOf(peer: Peer): Topic<Uint8Array> {
+  return peer.topic<Uint8Array>(topicName, { codec: 'bytes' })
 }

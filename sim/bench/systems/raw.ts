@@ -9,11 +9,14 @@ import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2p } from 'libp2p'
+import type { Opened } from '../client.ts'
 import { installed } from './package.ts'
 import type { Client, Listening, System } from './system.ts'
 
 /** Written at once. */
 const chunkBytes = 65_536
+/** Read at once. */
+const fileChunkBytes = 1_048_576
 const protocol = '/bench/1'
 
 export const fdatasync: System = {
@@ -46,6 +49,53 @@ class FileUser implements Client {
 
   close(): Promise<void> {
     return this.#file.close()
+  }
+}
+
+export const wholeFile: System = {
+  client: 'node:fs',
+  durability: 'one file, read through from its beginning',
+  version: () => process.versions.node,
+  async start(folder) {
+    return { place: join(folder, 'bare'), stop: async () => undefined }
+  },
+  async connect(place) {
+    return new FileReader(place)
+  },
+}
+
+class FileReader implements Client {
+  readonly #path: string
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  async open(): Promise<void> {
+    // It is when it is read.
+  }
+
+  async send(values: readonly Uint8Array[]): Promise<void> {
+    const file = await open(this.#path, 'w')
+    for (const chunk of chunksOf(values)) await file.write(chunk)
+    await file.close()
+  }
+
+  async reopen(bare: boolean): Promise<Opened> {
+    const from = performance.now()
+    const file = await open(this.#path, 'r')
+    const chunk = new Uint8Array(fileChunkBytes)
+    let bytes = 0
+    // It says nothing of what is in it but its size.
+    if (!bare) bytes = (await file.stat()).size
+    else
+      for (let read = -1; read !== 0; bytes += read) read = (await file.read(chunk, 0, chunk.length, bytes)).bytesRead
+    await file.close()
+    return { ms: performance.now() - from, bytes }
+  }
+
+  async close(): Promise<void> {
+    // It is.
   }
 }
 

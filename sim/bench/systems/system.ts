@@ -1,5 +1,7 @@
 /** What every messaging system that is measured can do: a server in a folder of its own, and a client for one process. */
 
+import type { Opened } from '../client.ts'
+
 /**
  * What the clients are there for. `fan-out`: what one sends, all get. `catch-up`: what one has sent, another gets that comes later. `share`: each record of a queue goes to one of those that consume.
  * `publish`: it is stored, and nobody reads it yet. `round-trip`: as `fan-out` between two, but `publish` waits for the other's answer.
@@ -41,6 +43,8 @@ export interface Client {
   takeUp?(topics: number): Promise<void>
   /** What this process has sent to others. */
   sentBytes?(): Promise<number>
+  /** Closes and opens again what is on disk; `bare`: with nothing there that tells what is in it. */
+  reopen?(bare: boolean): Promise<Opened>
   close(): Promise<void>
 }
 
