@@ -98,31 +98,31 @@ export class Requests {
     const body = codec.encode(value)
     const { clock, me, random } = this.#options
     const end = clock.now() + timeoutMs
-    const { waiting } = await this.#ask(topic, timeoutMs)
+    const over = Promise.withResolvers<never>()
+    over.promise.catch(() => undefined)
+    // One timer for all of it: the clock on the wall may jump meanwhile.
+    const timer = clock.after(timeoutMs, () => over.reject(timedOut(topic, timeoutMs)))
     const id = Buffer.from(random.bytes(8)).toString('hex')
-    if (waiting.size >= limits.requestsMax) {
-      const sentence = `${waiting.size} requests on ${topic} wait for an answer: wait for some of them`
-      throw new GrapevineError('TooManyRequests', sentence, { topic, limit: limits.requestsMax })
-    }
-    const answered = Promise.withResolvers<Answer>()
-    waiting.set(id, answered.resolve)
-    const timer = clock.after(Math.max(0, end - clock.now()), () => answered.reject(timedOut(topic, timeoutMs)))
+    let waiting: Asking['waiting'] | undefined
     try {
-      const about = {
-        ...headers,
-        ...headersOf({ expiresMs: end - clock.now() }, clock.now()),
-        [replyTo]: me,
-        [request]: id,
+      waiting = (await this.#ask(topic, over.promise)).waiting
+      if (waiting.size >= limits.requestsMax) {
+        const sentence = `${waiting.size} requests on ${topic} wait for an answer: wait for some of them`
+        throw new GrapevineError('TooManyRequests', sentence, { topic, limit: limits.requestsMax })
       }
+      const answered = Promise.withResolvers<Answer>()
+      waiting.set(id, answered.resolve)
+      const expiresMs = Math.min(timeoutMs, end - clock.now())
+      const about = { ...headers, ...headersOf({ expiresMs }, clock.now()), [replyTo]: me, [request]: id }
       const told = this.#topic(topic, '$requests.').publish(body, { headers: about, confirm: 0 })
       // Its time may be over before it is on disk.
-      const answer = await Promise.race([answered.promise, told.then(() => answered.promise)])
+      const answer = await Promise.race([over.promise, answered.promise, told.then(() => answered.promise)])
       const why = answer.headers[failed]
       if (why === undefined) return codec.decode(answer.value)
       throw new GrapevineError('RequestFailed', `${topic}: ${why}`, { topic, by: answer.publisher, reason: why })
     } finally {
       timer.cancel()
-      waiting.delete(id)
+      waiting?.delete(id)
     }
   }
 
@@ -182,18 +182,11 @@ export class Requests {
     await record.ack().catch(() => undefined)
   }
 
-  /** Follows the answers and the responders. Rejects with `NoResponders`. */
-  async #ask(topic: TopicName, timeoutMs: number): Promise<Asking> {
-    const { clock } = this.#options
+  /** Follows the answers and the responders. Rejects with `NoResponders`, or as `over` does. */
+  async #ask(topic: TopicName, over: Promise<never>): Promise<Asking> {
     const member = this.#member(topic)
     const asking = this.#asking.get(topic) ?? this.#follow(topic)
-    const late = Promise.withResolvers<never>()
-    const timer = clock.after(timeoutMs, () => late.reject(timedOut(topic, timeoutMs)))
-    try {
-      await Promise.race([Promise.all([member.open(), asking.subscription.ready]), late.promise])
-    } finally {
-      timer.cancel()
-    }
+    await Promise.race([Promise.all([member.open(), asking.subscription.ready]), over])
     if (member.isAttended) return asking
     throw new GrapevineError('NoResponders', `nobody responds on ${topic}: start a peer that does, and try again`, {
       topic,

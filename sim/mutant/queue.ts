@@ -115,7 +115,7 @@ export const queueMutants: Mutant[] = [
     name: 'answer-whoever-waits',
     file: 'node/queue/requests.ts',
     find: "const id = Buffer.from(random.bytes(8)).toString('hex')",
-    replace: 'const id = String(waiting.size + (random.float() < 0 ? 1 : 0))',
+    replace: 'const id = String((this.#asking.get(topic)?.waiting.size ?? 0) + (random.float() < 0 ? 1 : 0))',
     breaks: 'G7',
     workload: 'request',
     why: 'an asker gets the answer to another of its requests',
@@ -123,7 +123,7 @@ export const queueMutants: Mutant[] = [
   {
     name: 'ask-for-ever',
     file: 'node/queue/requests.ts',
-    find: '        ...headersOf({ expiresMs: end - clock.now() }, clock.now()),\n',
+    find: '...headersOf({ expiresMs }, clock.now()), ',
     replace: '',
     breaks: 'G7',
     workload: 'request',
