@@ -229,11 +229,11 @@ class RunningPeer implements Peer {
     for (const name of [...new Set([...taken.keys(), ...presence.topics()])].sort()) {
       if (isOwn(name)) continue
       const held = taken.get(name)
-      const carried = held !== undefined && held.because.size > 0
+      const carried = held !== undefined && held.because.length > 0
       list.push({
         name,
         held: held === undefined ? 'none' : carried ? 'carry' : 'own',
-        because: [...(held?.because.keys() ?? [])],
+        because: [...new Set(held?.because)],
         feeds: held?.log.feeds.size ?? 0,
         batches: held?.log.batches ?? 0,
         records: held?.log.records ?? 0,

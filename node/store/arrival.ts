@@ -3,6 +3,7 @@
  * before anybody else runs.
  */
 import { limits } from '../limits.ts'
+import type { Clock } from '../ports.ts'
 import type { FeedId } from '../types.ts'
 import type { SignedHead } from '../wire/head.ts'
 import { type FeedTip, HeldFeed } from './held.ts'
@@ -53,20 +54,27 @@ export interface Entry extends Pick<Row, 'position' | 'length' | 'headBytes' | '
   head: SignedHead | undefined
 }
 
+/** Of a peer's thousands of topics most are idle. */
+const noFeeds: ReadonlyMap<FeedId, HeldFeed> = new Map()
+
 export class Arrival {
   readonly rows = new Rows()
-  readonly feeds = new Map<FeedId, HeldFeed>()
-  readonly forked = new Set<FeedId>()
+  #feeds: Map<FeedId, HeldFeed> | undefined
+  #forked: Set<FeedId> | undefined
   segments: Segment[] = []
   /** By offset. */
   regions: Region[] = []
   endOffset = 0
   records = 0
   readonly #numbered: HeldFeed[] = []
-  readonly #now: () => number
+  readonly #clock: Pick<Clock, 'now'>
 
-  constructor(now: () => number) {
-    this.#now = now
+  constructor(clock: Pick<Clock, 'now'>) {
+    this.#clock = clock
+  }
+
+  get feeds(): ReadonlyMap<FeedId, HeldFeed> {
+    return this.#feeds ?? noFeeds
   }
 
   get startOffset(): number {
@@ -91,10 +99,19 @@ export class Arrival {
   /** Begins a feed; `tip.floor` is the lowest number it ought to have here. */
   begin(tip: FeedTip): HeldFeed {
     const feed = new HeldFeed(this.#numbered.length, tip)
-    feed.forked = this.forked.has(tip.id)
+    feed.forked = this.#forked?.has(tip.id) ?? false
     this.#numbered.push(feed)
-    this.feeds.set(tip.id, feed)
+    this.#feeds ??= new Map()
+    this.#feeds.set(tip.id, feed)
     return feed
+  }
+
+  /** Stops a feed, whether or not anything is held of it. */
+  fork(id: FeedId): void {
+    this.#forked ??= new Set()
+    this.#forked.add(id)
+    const held = this.feeds.get(id)
+    if (held !== undefined) held.forked = true
   }
 
   /** Adds a batch at the end; `floor` is the lowest number its feed ought to have here, should it begin (or begin again) with this. */
@@ -154,7 +171,7 @@ export class Arrival {
       offset: lost.firstOffset,
       nextOffset: lost.firstOffset + lost.count,
       tail: false,
-      since: this.#now(),
+      since: this.#clock.now(),
       saved,
     }
     const feed = this.#numbered[lost.feed] as HeldFeed
@@ -190,7 +207,7 @@ export class Arrival {
   forgetEmptied(max: number): FeedId[] {
     const emptied = [...this.feeds.values()].filter(({ base, last }) => base > last)
     const excess = emptied.sort((a, b) => a.started - b.started).slice(0, Math.max(0, emptied.length - max))
-    for (const { id } of excess) this.feeds.delete(id)
+    for (const { id } of excess) this.#feeds?.delete(id)
     return excess.map(({ id }) => id)
   }
 
@@ -210,7 +227,7 @@ export class Arrival {
   #rowOf(place: Place): Row {
     const { segment, position, length, offset, head } = place
     // A publisher's clock that runs ahead must not keep a segment for ever.
-    const time = Math.min(head.head.time, this.#now())
+    const time = Math.min(head.head.time, this.#clock.now())
     segment.newest = Math.max(segment.newest, time)
     this.records += head.head.count
     const { number } = this.#feedOf(place)

@@ -14,16 +14,20 @@ interface Waiting {
   failed: (error: unknown) => void
 }
 
+export interface GroupWriter {
+  /** Makes a group durable and visible. */
+  write(batches: readonly Batch[]): Promise<void>
+  /** A group, and all that waited behind it, is not written; called before those who wait are told. */
+  onFailed(): void
+}
+
 export class GroupCommit {
-  readonly #write: (batches: readonly Batch[]) => Promise<void>
-  readonly #onFailed: () => void
+  readonly #writer: GroupWriter
   #waiting: Waiting[] = []
   #loop: Promise<void> | undefined
 
-  /** `write` makes a group durable and visible; `onFailed` is called before those that waited are told. */
-  constructor(write: (batches: readonly Batch[]) => Promise<void>, onFailed: () => void) {
-    this.#write = write
-    this.#onFailed = onFailed
+  constructor(writer: GroupWriter) {
+    this.#writer = writer
   }
 
   add(batches: readonly Batch[]): Promise<void> {
@@ -51,11 +55,11 @@ export class GroupCommit {
     while (this.#waiting.length > 0) {
       const group = this.#take()
       try {
-        await this.#write(group.flatMap(({ batches }) => batches))
+        await this.#writer.write(group.flatMap(({ batches }) => batches))
       } catch (error) {
         const failed = [...group, ...this.#waiting]
         this.#waiting = []
-        this.#onFailed()
+        this.#writer.onFailed()
         for (const entry of failed) entry.failed(error)
         continue
       }

@@ -8,11 +8,11 @@ import type { FeedId, TopicName } from '../types.ts'
 import type { Batch, SignedHead } from '../wire/head.ts'
 import { Arrival, type Segment } from './arrival.ts'
 import type { BatchCache } from './cache.ts'
-import { GroupCommit } from './commit.ts'
+import { GroupCommit, type GroupWriter } from './commit.ts'
 import type { OpenFiles } from './files.ts'
 import { fileHeaderBytes, frameBytes, frameHeaderBytes, frameOf } from './frame.ts'
 import { type FeedMark, Marks } from './marks.ts'
-import { Mending } from './mending.ts'
+import { Mending, type MendingEffects } from './mending.ts'
 import { BatchReader } from './reader.ts'
 import { recover } from './recover.ts'
 import { dropSegments, outlived } from './retention.ts'
@@ -34,7 +34,10 @@ export interface LogParts {
   segmentBytesMax: number
 }
 
-export class SegmentLog implements TopicLog {
+/** Most of a peer's thousands of logs are idle: what they do not need they do not have. */
+const nobody: readonly (() => void)[] = []
+
+export class SegmentLog implements TopicLog, GroupWriter, MendingEffects {
   readonly topic: TopicName
   readonly #parts: LogParts
   readonly #arrival: Arrival
@@ -43,27 +46,22 @@ export class SegmentLog implements TopicLog {
   readonly #commit: GroupCommit
   readonly #mending: Mending
   readonly #reader: BatchReader
-  readonly #listeners = new Set<() => void>()
+  #listeners: readonly (() => void)[] = nobody
   /** Newest number of each feed that waits to be written. */
-  readonly #waiting = new Map<FeedId, number>()
+  #waiting: Map<FeedId, number> | undefined
+  changes = 0
   #closed = false
 
   private constructor(parts: LogParts) {
     const { topic, clock } = parts
     this.topic = topic
     this.#parts = parts
-    this.#arrival = new Arrival(() => clock.now())
+    this.#arrival = new Arrival(clock)
     this.#marks = new Marks(parts.state, topic)
     this.#tail = new Tail(parts, this.#arrival)
-    this.#commit = new GroupCommit(
-      (batches) => this.#write(batches),
-      () => this.#waiting.clear(),
-    )
-    this.#mending = new Mending(parts, this.#arrival, {
-      append: (batches) => this.#commit.add(batches),
-      onChange: () => this.#changed(),
-    })
-    this.#reader = new BatchReader(parts, this.#arrival, (offset) => this.#mending.lose(offset))
+    this.#commit = new GroupCommit(this)
+    this.#mending = new Mending(parts, this.#arrival, this)
+    this.#reader = new BatchReader(parts, this.#arrival, this.#mending)
   }
 
   /** Opens what is on disk, or begins anew. Rejects with `StorageFull` or `StorageFailed`. */
@@ -73,7 +71,7 @@ export class SegmentLog implements TopicLog {
     try {
       const marks = await log.#marks.feeds()
       const found = await recover({ topic, folder, disk, files, arrival: log.#arrival, marks, now: clock.now() })
-      for (const { feed } of await log.#marks.forks()) log.#setForked(feed)
+      for (const { feed } of await log.#marks.forks()) log.#arrival.fork(feed)
       for (const segment of log.#arrival.segments.slice(0, -1)) log.#index(segment)
       return { log, found }
     } catch (error) {
@@ -110,13 +108,15 @@ export class SegmentLog implements TopicLog {
     const newest = new Map<FeedId, number>()
     for (const { head } of batches) {
       assert.equal(head.head.topic, this.topic, 'a batch is stored in the log of its topic')
-      const last = newest.get(head.feed) ?? this.#waiting.get(head.feed) ?? this.feeds.get(head.feed)?.last
+      const last = newest.get(head.feed) ?? this.#waiting?.get(head.feed) ?? this.feeds.get(head.feed)?.last
       const { seq } = head.head
       assert(last === undefined || seq > last, `batch ${seq} of feed ${head.feed} does not follow ${last}`)
       newest.set(head.feed, seq)
     }
+    if (batches.length === 0) return
+    this.#waiting ??= new Map()
     for (const [feed, seq] of newest) this.#waiting.set(feed, seq)
-    if (batches.length > 0) await this.#commit.add(batches)
+    await this.#commit.add(batches)
   }
 
   async read(feed: FeedId, seq: number): Promise<Batch | undefined> {
@@ -179,8 +179,8 @@ export class SegmentLog implements TopicLog {
     await this.#marks.addFork(proof).catch((error) => {
       throw storageError(error, 'state')
     })
-    this.#setForked(proof.feed)
-    this.#changed()
+    this.#arrival.fork(proof.feed)
+    this.changed()
   }
 
   fork(feed: FeedId): Promise<ForkProof | undefined> {
@@ -194,7 +194,7 @@ export class SegmentLog implements TopicLog {
       const before = this.batches
       const dropping = dropSegments(this.#parts, this.#arrival, this.#marks, count)
       const dropped = before - this.batches
-      this.#changed()
+      this.changed()
       await dropping
       return dropped
     })
@@ -208,9 +208,12 @@ export class SegmentLog implements TopicLog {
   }
 
   onChange(act: () => void): () => void {
-    const listener = () => act()
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    this.#listeners = [...this.#listeners, act]
+    let stopped = false
+    return () => {
+      if (!stopped) this.#listeners = this.#listeners.toSpliced(this.#listeners.indexOf(act), 1)
+      stopped = true
+    }
   }
 
   async close(): Promise<void> {
@@ -222,7 +225,18 @@ export class SegmentLog implements TopicLog {
     await this.#parts.files.close(`${this.#parts.folder}/`)
   }
 
-  async #write(batches: readonly Batch[]): Promise<void> {
+  /** For `Mending`: what lies in no order any more. */
+  appendAny(batches: readonly Batch[]): Promise<void> {
+    return this.#commit.add(batches)
+  }
+
+  /** For `GroupCommit`. */
+  onFailed(): void {
+    this.#waiting?.clear()
+  }
+
+  /** For `GroupCommit`. */
+  async write(batches: readonly Batch[]): Promise<void> {
     const begun = this.#beginnings(batches)
     await this.#marks.setFeeds(begun).catch((error) => {
       throw storageError(error, 'state')
@@ -245,10 +259,10 @@ export class SegmentLog implements TopicLog {
       const length = frameBytes(batch)
       this.#reader.keep(this.endOffset, batch)
       this.#arrival.add({ segment, position, length, offset: this.endOffset, head }, begun.get(head.feed)?.floor)
-      if (this.#waiting.get(head.feed) === head.head.seq) this.#waiting.delete(head.feed)
+      if (this.#waiting?.get(head.feed) === head.head.seq) this.#waiting.delete(head.feed)
       position += length
     }
-    this.#changed()
+    this.changed()
   }
 
   /** Writes the index of a finished segment that has none, beside everything else. */
@@ -275,13 +289,9 @@ export class SegmentLog implements TopicLog {
     return begun
   }
 
-  #setForked(feed: FeedId): void {
-    this.#arrival.forked.add(feed)
-    const held = this.#arrival.feeds.get(feed)
-    if (held !== undefined) held.forked = true
-  }
-
-  #changed(): void {
+  /** Tells everybody who listens. */
+  changed(): void {
+    this.changes++
     for (const act of this.#listeners) {
       try {
         act()

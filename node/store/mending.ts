@@ -14,8 +14,8 @@ import { storageError } from './tail.ts'
 
 export interface MendingEffects {
   /** Appends batches at the end, whatever their numbers. */
-  append(batches: readonly Batch[]): Promise<void>
-  onChange(): void
+  appendAny(batches: readonly Batch[]): Promise<void>
+  changed(): void
 }
 
 export class Mending {
@@ -23,8 +23,8 @@ export class Mending {
   readonly #arrival: Arrival
   readonly #effects: MendingEffects
   /** Batches for holes, until everything that belongs with them is here, by feed and number. */
-  readonly #hands = new Map<string, Batch>()
-  #last: Promise<unknown> = Promise.resolve()
+  #hands: Map<string, Batch> | undefined
+  #last: Promise<unknown> | undefined
 
   constructor(parts: LogParts, arrival: Arrival, effects: MendingEffects) {
     this.#parts = parts
@@ -33,7 +33,7 @@ export class Mending {
   }
 
   holes(): { feed: FeedId; seq: number }[] {
-    return this.#arrival.holes().filter(({ feed, seq }) => !this.#hands.has(handKey(feed, seq)))
+    return this.#arrival.holes().filter(({ feed, seq }) => !this.#hands?.has(handKey(feed, seq)))
   }
 
   repair(batch: Batch): Promise<boolean> {
@@ -43,6 +43,7 @@ export class Mending {
       if (held === undefined || head.seq < held.floor || head.seq > held.last || held.row(head.seq) !== undefined)
         return false
       if (!held.reaches(head.seq)) return false
+      this.#hands ??= new Map()
       this.#hands.set(handKey(feed, head.seq), batch)
       await this.#settle()
       return true
@@ -55,7 +56,7 @@ export class Mending {
       const old = this.#arrival.regions.filter(({ since }) => now - since >= limits.repairWaitMs)
       for (const region of old) await this.#abandon(region)
       if (old.length > 0) {
-        this.#effects.onChange()
+        this.#effects.changed()
         await this.#settle()
       }
       return old.length
@@ -64,7 +65,7 @@ export class Mending {
 
   /** One after the other, with everything that touches what is already stored. */
   inTurn<T>(act: () => Promise<T>): Promise<T> {
-    const turn = this.#last.then(act)
+    const turn = (this.#last ?? Promise.resolve()).then(act)
     this.#last = turn.catch(() => {})
     return turn
   }
@@ -85,7 +86,7 @@ export class Mending {
       // Only what comes at the end has changed meanwhile: everything else takes its turn here.
       this.#arrival.lose(row, saved)
       onDamage({ type: 'damage-found', topic, file: segment.path, position, bytes: length, kind: 'damaged' })
-      this.#effects.onChange()
+      this.#effects.changed()
     })
   }
 
@@ -105,9 +106,11 @@ export class Mending {
       if (runsAt(this.#arrival, region, limits.holesMax).length === 0) await this.#abandon(region)
     if (this.#handBytes() > limits.repairBytesMax) {
       for (const region of [...this.#arrival.regions]) await this.#abandon(region)
-      this.#effects.onChange()
+      this.#effects.changed()
     }
-    const homeless = new Map(this.#hands)
+    const hands = this.#hands
+    if (hands === undefined) return
+    const homeless = new Map(hands)
     for (const region of this.#arrival.regions) {
       for (const batch of this.#readyFor(region, true).flat()) {
         if (fits(region, batch)) homeless.delete(handKey(batch.head.feed, batch.head.head.seq))
@@ -116,21 +119,22 @@ export class Mending {
     if (homeless.size === 0) return
     const batches = [...homeless.values()].sort((a, b) => a.head.head.seq - b.head.head.seq)
     try {
-      await this.#effects.append(batches)
+      await this.#effects.appendAny(batches)
     } finally {
       // If that failed they are holes again, to be fetched when the disk has recovered.
-      for (const key of homeless.keys()) this.#hands.delete(key)
+      for (const key of homeless.keys()) hands.delete(key)
     }
     this.#tellRepaired(batches)
   }
 
   /** For each run that may be in the region, what is at hand: without a gap from its beginning, or all of it. */
   #readyFor(region: Region, all = false): Batch[][] {
-    if (this.#hands.size === 0) return []
+    const hands = this.#hands
+    if (hands === undefined) return []
     return runsAt(this.#arrival, region, limits.holesMax).map(({ feed, first, last }) => {
       const ready: Batch[] = []
       for (let seq = first; seq <= last; seq++) {
-        const batch = this.#hands.get(handKey(feed, seq))
+        const batch = hands.get(handKey(feed, seq))
         if (batch !== undefined) ready.push(batch)
         else if (!all) break
       }
@@ -165,9 +169,9 @@ export class Mending {
     segment.bytes = Math.max(segment.bytes, position)
     this.#arrival.removeRegion(region)
     this.#arrival.insert(places)
-    for (const { head } of batches) this.#hands.delete(handKey(head.feed, head.head.seq))
+    for (const { head } of batches) this.#hands?.delete(handKey(head.feed, head.head.seq))
     this.#tellRepaired(batches)
-    this.#effects.onChange()
+    this.#effects.changed()
   }
 
   #tellRepaired(batches: readonly Batch[]): void {
@@ -200,7 +204,7 @@ export class Mending {
 
   #handBytes(): number {
     let bytes = 0
-    for (const batch of this.#hands.values()) bytes += frameBytes(batch)
+    for (const batch of this.#hands?.values() ?? []) bytes += frameBytes(batch)
     return bytes
   }
 }

@@ -6,6 +6,7 @@ import type { Arrival } from './arrival.ts'
 import type { BatchCache } from './cache.ts'
 import type { OpenFiles } from './files.ts'
 import { frameHeaderBytes, frameHolds, headIn, readFrameHeader } from './frame.ts'
+import type { Mending } from './mending.ts'
 import { storageError } from './tail.ts'
 
 /** A frame up to this size is read whole where only its head is wanted: its crc is cheaper than a signature. */
@@ -20,14 +21,14 @@ export interface ReaderParts {
 export class BatchReader {
   readonly #parts: ReaderParts
   readonly #arrival: Arrival
-  readonly #onBad: (offset: number) => Promise<void>
+  readonly #mending: Pick<Mending, 'lose'>
   #closed = false
 
-  /** `onBad` is told the offset of a batch that turned out to be damaged. */
-  constructor(parts: ReaderParts, arrival: Arrival, onBad: (offset: number) => Promise<void>) {
+  /** `mending` is told of batches that turn out to be damaged. */
+  constructor(parts: ReaderParts, arrival: Arrival, mending: Pick<Mending, 'lose'>) {
     this.#parts = parts
     this.#arrival = arrival
-    this.#onBad = onBad
+    this.#mending = mending
   }
 
   /** The batch of a row; undefined when it turned out to be damaged, which is then known. */
@@ -47,7 +48,7 @@ export class BatchReader {
       // Retention may have dropped it meanwhile.
       if (!this.#arrival.holds(firstOffset)) return undefined
     }
-    await this.#onBad(firstOffset)
+    await this.#mending.lose(firstOffset)
     return undefined
   }
 

@@ -112,19 +112,20 @@ class SegmentStore implements Store {
   }
 
   open(topic: TopicName): Promise<TopicLog> {
+    const log = this.#logs.get(topic)
+    if (log !== undefined) return Promise.resolve(log)
     const known = this.#opening.get(topic)
     if (known !== undefined) return known
-    const opening = this.#open(topic)
+    const opening = this.#open(topic).finally(() => this.#opening.delete(topic))
     this.#opening.set(topic, opening)
-    opening.catch(() => this.#opening.delete(topic))
     return opening
   }
 
   async remove(topic: TopicName): Promise<void> {
-    const log = await this.#opening.get(topic)
+    await this.#opening.get(topic)
+    const log = this.#logs.get(topic)
     if (log === undefined) return
     this.#logs.delete(topic)
-    this.#opening.delete(topic)
     await log.close()
     await this.#ports.disk.remove(await topicFolder(this.#ports.disk, topic))
     await new Marks(this.state, topic).clearFeeds()

@@ -85,6 +85,8 @@ export interface TopicLog {
   readonly records: number
   /** On disk. */
   readonly bytes: number
+  /** How often it has changed: what `onChange` tells of. */
+  readonly changes: number
   /** Whether batches are on their way to the disk, and not visible yet. */
   readonly isWriting: boolean
   /**

@@ -98,14 +98,16 @@ export class Comparison {
 
   onDigest(frame: FrameOf<'digest'>): void {
     for (const { topic, held, print } of frame.prints) {
-      if (held && this.#theirs.size < limits.topicsMax) this.#theirs.set(topic, print)
-      else this.#theirs.delete(topic)
       const asked = this.#asked.get(topic)
       const mine = this.#holdings.print(topic)
+      const level = mine !== undefined && samePrint(mine, print)
+      // Of most topics it is the same as ours, and kept once; what comes along with a frame would keep all of that.
+      if (held && this.#theirs.size < limits.topicsMax) this.#theirs.set(topic, level ? mine : new Uint8Array(print))
+      else this.#theirs.delete(topic)
       if (frame.answer !== 0) {
         // It has seen our print and said what follows from it.
         if (asked?.question === frame.answer) asked.answered = true
-      } else if (mine !== undefined && held && !samePrint(mine, print)) this.#sendFrontier(topic)
+      } else if (mine !== undefined && held && !level) this.#sendFrontier(topic)
     }
     const topics = frame.prints.map(({ topic }) => topic)
     if (frame.ask !== 0) this.#tell(topics, { answer: frame.ask })

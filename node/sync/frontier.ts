@@ -9,8 +9,12 @@ import { bucketCount, type FrontierEntry, markBytes } from '../wire/frame.ts'
 
 type Feeds = ReadonlyMap<FeedId, FeedRange>
 
-/** One 8-byte print over all feeds. */
+/** Shared by all topics that nothing has come to. */
+const emptyPrint: Readonly<Uint8Array> = new Uint8Array(markBytes)
+
+/** One 8-byte print over all feeds; not to be written to. */
 export function printOf(feeds: Feeds): Uint8Array {
+  if (feeds.size === 0) return emptyPrint
   const print = new Uint8Array(markBytes)
   for (const { forked, hash } of feeds.values()) if (!forked) mixIn(print, 0, hash)
   return print

@@ -9,9 +9,9 @@ export type HoldMode = 'carry' | 'own'
 interface Held {
   readonly log: TopicLog
   readonly mode: HoldMode
-  /** Of the log as it is; undefined when it has changed since. */
   print: Uint8Array | undefined
-  off: () => void
+  /** The log's count of changes when the print was made. */
+  printedAt: number
 }
 
 export class Holdings {
@@ -21,17 +21,11 @@ export class Holdings {
   hold(log: TopicLog, mode: HoldMode): boolean {
     const known = this.#held.get(log.topic)
     if (known?.mode === mode) return false
-    known?.off()
-    const held: Held = { log, mode, print: undefined, off: () => {} }
-    held.off = log.onChange(() => {
-      held.print = undefined
-    })
-    this.#held.set(log.topic, held)
+    this.#held.set(log.topic, { log, mode, print: undefined, printedAt: 0 })
     return true
   }
 
   release(topic: TopicName): void {
-    this.#held.get(topic)?.off()
     this.#held.delete(topic)
   }
 
@@ -50,11 +44,11 @@ export class Holdings {
   print(topic: TopicName): Uint8Array | undefined {
     const held = this.#held.get(topic)
     if (held === undefined) return undefined
-    held.print ??= printOf(held.log.feeds)
+    const { log } = held
+    if (held.print === undefined || held.printedAt !== log.changes) {
+      held.print = printOf(log.feeds)
+      held.printedAt = log.changes
+    }
     return held.print
-  }
-
-  close(): void {
-    for (const held of this.#held.values()) held.off()
   }
 }

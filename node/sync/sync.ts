@@ -214,7 +214,6 @@ export class Sync {
     for (const timer of this.#timers) timer.cancel()
     this.#ingest.close()
     await this.#links.close()
-    this.#holdings.close()
     this.#wake()
   }
 

@@ -34,13 +34,15 @@ export interface CarrierOptions {
 
 interface Taken {
   log: TopicLog
-  because: Map<CarryReason, number>
+  /** One for each who wants it. */
+  because: readonly CarryReason[]
   /** Carriers wanted among friends. */
   need: number
   /** Published to from here: carriers are sought, and it is never removed. */
   published: boolean
 }
 
+const noReasons: readonly CarryReason[] = []
 const keeperCheckMs = 2_000
 /** A peer ranked so high carries a topic when it is asked to, for a publisher that wants more copies than there are keepers. */
 const askedRankMax = 17
@@ -86,8 +88,8 @@ export class Carrier {
 
   async carry(topic: TopicName, because: CarryReason): Promise<TopicLog> {
     const taken = await this.#take(topic)
-    const first = taken.because.size === 0
-    taken.because.set(because, (taken.because.get(because) ?? 0) + 1)
+    const first = taken.because.length === 0
+    taken.because = [...taken.because, because]
     if (first && !this.#closed) {
       this.#options.sync.hold(taken.log, 'carry')
       this.#options.gossip.carry(taken.log)
@@ -103,11 +105,10 @@ export class Carrier {
   drop(topic: TopicName, because: CarryReason): void {
     const taken = this.#taken.get(topic)
     if (taken === undefined) return
-    const left = (taken.because.get(because) ?? 0) - 1
-    if (left > 0) taken.because.set(because, left)
-    else taken.because.delete(because)
+    const at = taken.because.indexOf(because)
+    if (at >= 0) taken.because = taken.because.toSpliced(at, 1)
     // Until those who are to keep it are known to have it, we stand in for them.
-    if (taken.because.size === 0) taken.because.set('keeper', 1)
+    if (taken.because.length === 0) taken.because = ['keeper']
   }
 
   /** We publish to this topic and want so many carriers among our friends; asks for some where nobody carries it yet. */
@@ -130,7 +131,7 @@ export class Carrier {
   }
 
   async carryAsKeeper(topic: TopicName): Promise<void> {
-    if (this.#closed || this.#taken.get(topic)?.because.has('keeper')) return
+    if (this.#closed || this.#taken.get(topic)?.because.includes('keeper')) return
     await this.carry(topic, 'keeper').catch(() => undefined)
   }
 
@@ -140,7 +141,7 @@ export class Carrier {
   }
 
   isCarried(topic: TopicName): boolean {
-    return (this.#taken.get(topic)?.because.size ?? 0) > 0
+    return (this.#taken.get(topic)?.because.length ?? 0) > 0
   }
 
   taken(): IterableIterator<[TopicName, Readonly<Taken>]> {
@@ -163,7 +164,7 @@ export class Carrier {
     const opening =
       this.#opening.get(topic) ??
       this.#options.store.open(topic).then((log) => {
-        const taken: Taken = { log, because: new Map(), need: limits.carrierFriendsMin, published: false }
+        const taken: Taken = { log, because: noReasons, need: limits.carrierFriendsMin, published: false }
         this.#taken.set(topic, taken)
         this.#opening.delete(topic)
         if (!this.#closed) this.#options.sync.hold(log, 'own')
@@ -174,14 +175,14 @@ export class Carrier {
   }
 
   #tellPresence(): void {
-    const carried = [...this.#taken].filter(([, taken]) => taken.because.size > 0)
+    const carried = [...this.#taken].filter(([, taken]) => taken.because.length > 0)
     this.#options.presence.setTopics(carried.map(([topic]) => topic))
   }
 
   #tellNeeds(): void {
     const needs = new Map<TopicName, number>()
     for (const [topic, taken] of this.#taken)
-      if (taken.because.size > 0 || taken.published) needs.set(topic, taken.need)
+      if (taken.because.length > 0 || taken.published) needs.set(topic, taken.need)
     this.#options.friends.setNeeds(needs)
   }
 
@@ -211,8 +212,7 @@ export class Carrier {
     for (const [topic, taken] of this.#taken) {
       // Asked again: when it was published, the cards of those who could keep it may not have been here yet.
       if (taken.published && this.#options.sync.holders(topic).length === 0) this.seek(topic, taken.need)
-      if (taken.because.size === 1 && taken.because.has('keeper') && this.#mayRelease(topic, taken))
-        this.#release(topic)
+      if (isOnlyKept(taken) && this.#mayRelease(topic, taken)) this.#release(topic)
     }
     void this.#retain()
   }
@@ -252,4 +252,8 @@ export class Carrier {
       await log.retain(rule, clock.now()).catch(() => undefined)
     }
   }
+}
+
+function isOnlyKept({ because }: Taken): boolean {
+  return because.length > 0 && because.every((reason) => reason === 'keeper')
 }

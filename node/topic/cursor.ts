@@ -23,16 +23,16 @@ export interface CursorState {
 
 export class Cursor {
   since = 0
-  readonly #feeds = new Map<FeedId, FeedAcks>()
+  #feeds: Map<FeedId, FeedAcks> | undefined
 
   isDone(feed: FeedId, index: number): boolean {
-    const acks = this.#feeds.get(feed)
+    const acks = this.#feeds?.get(feed)
     return acks !== undefined && isDone(acks, index)
   }
 
   /** Whether all records of a batch are done or were never wanted. */
   coversBatch(feed: FeedId, seq: number, firstIndex: number, count: number): boolean {
-    const acks = this.#feeds.get(feed)
+    const acks = this.#feeds?.get(feed)
     if (acks === undefined) return false
     if (seq <= acks.skip || firstIndex + count <= acks.low) return true
     return acks.ranges.some(([from, to]) => from <= firstIndex && firstIndex + count <= to)
@@ -51,11 +51,11 @@ export class Cursor {
 
   /** Whether it is known exactly where in this feed the subscription began. */
   knowsStart(feed: FeedId): boolean {
-    return (this.#feeds.get(feed)?.skip ?? 0) > 0
+    return (this.#feeds?.get(feed)?.skip ?? 0) > 0
   }
 
-  feeds(): IterableIterator<FeedId> {
-    return this.#feeds.keys()
+  feeds(): Iterable<FeedId> {
+    return this.#feeds?.keys() ?? []
   }
 
   /** Takes over what another cursor of this name has done; says which feeds that changed. */
@@ -63,20 +63,20 @@ export class Cursor {
     this.since = Math.max(this.since, state.since)
     const changed: FeedId[] = []
     for (const [feed, acks] of Object.entries(state.feeds) as [FeedId, FeedAcks][]) {
-      const before = JSON.stringify(this.#feeds.get(feed))
+      const before = JSON.stringify(this.#feeds?.get(feed))
       this.done(feed, 0, acks.low)
       for (const [from, to] of acks.ranges) this.done(feed, from, to)
       this.skip(feed, acks.skip)
-      if (JSON.stringify(this.#feeds.get(feed)) !== before) changed.push(feed)
+      if (JSON.stringify(this.#feeds?.get(feed)) !== before) changed.push(feed)
     }
     return changed
   }
 
   /** These feeds, or all of them, in the form in which they are stored and told. */
-  state(feeds: Iterable<FeedId> = this.#feeds.keys(), rangesMax = sharedRanges): CursorState {
+  state(feeds: Iterable<FeedId> = this.feeds(), rangesMax = sharedRanges): CursorState {
     const state: CursorState = { since: this.since, feeds: {} }
     for (const feed of feeds) {
-      const acks = this.#feeds.get(feed)
+      const acks = this.#feeds?.get(feed)
       if (acks !== undefined)
         state.feeds[feed] = { low: acks.low, ranges: acks.ranges.slice(0, rangesMax), skip: acks.skip }
     }
@@ -84,9 +84,10 @@ export class Cursor {
   }
 
   #acksOf(feed: FeedId): FeedAcks {
-    let acks = this.#feeds.get(feed)
+    let acks = this.#feeds?.get(feed)
     if (acks === undefined) {
       acks = { low: 0, ranges: [], skip: 0 }
+      this.#feeds ??= new Map()
       this.#feeds.set(feed, acks)
     }
     return acks

@@ -23,7 +23,6 @@ export interface Reading {
 }
 
 export class TopicSubscription<T> implements Subscription<T> {
-  readonly ready: Promise<void>
   readonly #reading: Promise<Reading>
   readonly #codec: Codec
   readonly #onClose: () => Promise<void>
@@ -36,7 +35,8 @@ export class TopicSubscription<T> implements Subscription<T> {
   #closing: Promise<void> | undefined
   #unacked = 0
   /** Those who ask at the same time get one batch after the other. */
-  #turn: Promise<unknown> = Promise.resolve()
+  #turn: Promise<unknown> | undefined
+  #onAbort: (() => void) | undefined
 
   constructor(reading: Promise<Reading>, codec: Codec, signal: AbortSignal | undefined, onClose: () => Promise<void>) {
     this.#codec = codec
@@ -48,11 +48,17 @@ export class TopicSubscription<T> implements Subscription<T> {
       if (this.#closed) this.#off()
       return found
     })
-    this.ready = this.#reading.then(() => undefined)
     // Whoever does not look at `ready` hears of the failure by iterating.
-    this.ready.catch(() => undefined)
-    if (signal?.aborted) this.#onAbort()
-    signal?.addEventListener('abort', this.#onAbort)
+    this.#reading.catch(() => undefined)
+    if (signal === undefined) return
+    // Whoever closes as well hears what went wrong.
+    this.#onAbort = () => this.close().catch(() => undefined)
+    if (signal.aborted) this.#onAbort()
+    signal.addEventListener('abort', this.#onAbort)
+  }
+
+  get ready(): Promise<void> {
+    return this.#reading.then(() => undefined)
   }
 
   batches(): AsyncIterable<Message<T>[]> {
@@ -93,14 +99,9 @@ export class TopicSubscription<T> implements Subscription<T> {
     return this.close()
   }
 
-  readonly #onAbort = () => {
-    // Whoever closes as well hears what went wrong.
-    this.close().catch(() => undefined)
-  }
-
   async #close(): Promise<void> {
     this.#closed = true
-    this.#signal?.removeEventListener('abort', this.#onAbort)
+    if (this.#onAbort !== undefined) this.#signal?.removeEventListener('abort', this.#onAbort)
     this.#off?.()
     this.#notify()
     await this.#reading.catch(() => undefined)
@@ -114,7 +115,7 @@ export class TopicSubscription<T> implements Subscription<T> {
 
   #nextResult(): Promise<IteratorResult<Message<T>[], undefined>> {
     const next = () => this.#nextBatch()
-    const result = this.#turn.then(next, next)
+    const result = this.#turn === undefined ? next() : this.#turn.then(next, next)
     this.#turn = result
     return result
   }

@@ -68,6 +68,7 @@ class GrapevineUser implements Client {
   #peer: Peer
   #topic: Topic<Uint8Array>
   #group: Group<Uint8Array> | undefined
+  #takenUp = 0
 
   constructor(peer: Peer, { data, create, of, use, confirm }: User) {
     this.#data = data
@@ -126,7 +127,9 @@ class GrapevineUser implements Client {
   }
 
   async takeUp(topics: number): Promise<void> {
-    const ready = Array.from({ length: topics }, (_, i) => this.#peer.topic(`idle.${i}`).subscribe().ready)
+    const from = this.#takenUp
+    this.#takenUp += topics
+    const ready = Array.from({ length: topics }, (_, i) => this.#peer.topic(`idle.${from + i}`).subscribe().ready)
     await Promise.all(ready)
   }
 

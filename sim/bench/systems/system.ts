@@ -39,7 +39,7 @@ export interface Client {
   listen?(listening: Listening): Promise<void>
   /** Shares a queue with the others: receives, and acknowledges record by record, until `close`. */
   consume?(consuming: Consuming): Promise<void>
-  /** Takes up so many topics that nobody sends to. */
+  /** Takes up so many topics more that nobody sends to. */
   takeUp?(topics: number): Promise<void>
   /** What this process has sent to others. */
   sentBytes?(): Promise<number>
