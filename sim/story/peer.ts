@@ -122,6 +122,11 @@ export class SimulatedPeer implements Peer {
     this.#host.resume()
   }
 
+  /** Sets its clock forward by so many ms, or back by as many below 0, as whoever sets the time of a machine does. */
+  async setClock(byMs: number): Promise<void> {
+    this.#host.skewMs += byMs
+  }
+
   /** Leaves so many bytes free on its disk; what does not fit fails with ENOSPC, until `freeDisk()`. */
   async fillDisk(leftBytes = 0): Promise<void> {
     this.#host.disk.capacity = this.#host.disk.used + leftBytes
@@ -134,7 +139,7 @@ export class SimulatedPeer implements Peer {
   /** Flips one random bit of one of the files in which it keeps records; says where, or that there is none yet. */
   async corrupt(): Promise<{ file: string; position: number } | undefined> {
     const { disk, world } = this.#host
-    const files = disk.paths().filter((path) => path.startsWith('topics/') && disk.size(path) > 0)
+    const files = disk.paths().filter((path) => path.endsWith('.seg') && disk.size(path) > 0)
     if (files.length === 0) return undefined
     const file = world.random.pick(files)
     const flipped = disk.flipBit(file)

@@ -69,6 +69,21 @@ test('a request that nobody answers in time is over, for its asker and for the r
     assert.is(asked, 1, 'the second was over before its turn came')
   }))
 
+test('a request is over in its time, although the clock is set back before it is known who responds', () =>
+  simulate({ peers: 2 }, async (world) => {
+    const [asker, a] = world.peers
+    a.run((peer) => {
+      peer.topic('slow').respond(() => world.sleep(20_000))
+    })
+    await world.sleep(6_000)
+    const before = world.now
+    const asking = refusal(asker.request('slow', 1, { timeoutMs: 2_000 }))
+    await world.sleep(20)
+    await asker.setClock(-30_000)
+    assert.is((await asking).code, 'RequestTimeout')
+    assert.ok(world.now - before < 2_100, `${world.now - before} ms`)
+  }))
+
 test('when a responder dies in the middle, another answers', () =>
   simulate({ peers: 3, seed: 3 }, async (world) => {
     const [asker, a, b] = world.peers
