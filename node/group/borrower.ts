@@ -49,6 +49,6 @@ export class Borrower {
   end(): void {
     this.#ended = true
     const settler = this.#member.borrowed
-    for (let loaded = this.next(); loaded !== undefined; loaded = this.next()) settler?.nack(loaded.delivery, false, 0)
+    for (let loaded = this.next(); loaded !== undefined; loaded = this.next()) settler?.giveBack(loaded.delivery)
   }
 }

@@ -98,6 +98,11 @@ export class Borrowing implements Settler {
     this.#giveBack(delivery, delayMs)
   }
 
+  /** Nobody here wants it after all; where it is lost already nothing is left to give back. */
+  giveBack(delivery: Delivery): void {
+    if (this.#has.has(delivery)) this.#giveBack(delivery, 0)
+  }
+
   extend(delivery: Delivery, isSettled: boolean, ms: number): void {
     this.#refuseLost(delivery, isSettled)
     const has = this.#has.get(delivery)

@@ -140,7 +140,7 @@ export class Lender implements Seat {
       this.#borrowed.push(...loaded)
       this.#hand()
       const settler = this.#member.borrowed
-      for (const { delivery } of this.#borrowed.splice(0)) settler?.nack(delivery, false, 0)
+      for (const { delivery } of this.#borrowed.splice(0)) settler?.giveBack(delivery)
       this.onOffer()
     })
   }
