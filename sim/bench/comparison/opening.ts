@@ -1,6 +1,6 @@
 /**
  * Opening what is on disk: of a log of so many records and of one ten times as long, as it was left behind, and when its indexes are lost and all of it
- * has to be read through. How fast it is read is told by what the longer log takes more than the shorter; beside it reading a file.
+ * has to be read through, from the disk, as after a power cut. How fast it is read is told by what the longer log takes more than the shorter; beside it reading a file.
  */
 import type { Opened } from '../client.ts'
 import type { Comparison, Turn } from '../compare.ts'

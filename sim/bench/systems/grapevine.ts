@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createPeer, type Group, type Peer, type Topic, version } from '../../../node/index.ts'
 import type { Opened } from '../client.ts'
+import { uncached } from '../uncached.ts'
 import type { Client, Consuming, Listening, System, Use, Which } from './system.ts'
 
 const topicName = 'bench'
@@ -143,6 +144,7 @@ class GrapevineUser implements Client {
     const files = globSync(join(this.#data, 'topics', '*', bare ? '*.{idx,seg}' : '*.seg'))
     for (const file of files.filter((name) => name.endsWith('.idx'))) rmSync(file)
     const bytes = files.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0)
+    if (bare) uncached(files.filter((name) => name.endsWith('.seg')))
     const from = performance.now()
     this.#peer = await this.#create()
     const ms = performance.now() - from

@@ -10,6 +10,7 @@ import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2p } from 'libp2p'
 import type { Opened } from '../client.ts'
+import { uncached } from '../uncached.ts'
 import { installed } from './package.ts'
 import type { Client, Listening, System } from './system.ts'
 
@@ -78,10 +79,12 @@ class FileReader implements Client {
   async send(values: readonly Uint8Array[]): Promise<void> {
     const file = await open(this.#path, 'w')
     for (const chunk of chunksOf(values)) await file.write(chunk)
+    await file.datasync()
     await file.close()
   }
 
   async reopen(bare: boolean): Promise<Opened> {
+    if (bare) uncached([this.#path])
     const from = performance.now()
     const file = await open(this.#path, 'r')
     const chunk = new Uint8Array(fileChunkBytes)

@@ -43,7 +43,7 @@ export interface Client {
   takeUp?(topics: number): Promise<void>
   /** What this process has sent to others. */
   sentBytes?(): Promise<number>
-  /** Closes and opens again what is on disk; `bare`: with nothing there that tells what is in it. */
+  /** Closes and opens again what is on disk; `bare`: with nothing there that tells what is in it, and from the disk. */
   reopen?(bare: boolean): Promise<Opened>
   close(): Promise<void>
 }
