@@ -17,6 +17,16 @@ async function indexes(disk: Disk): Promise<string[]> {
   return (await disk.list(`topics/${topic}`)).filter((name) => name.endsWith('.idx'))
 }
 
+/** A closed folder with some segments of one feed. */
+async function filled() {
+  const batches = feed(1).many(20)
+  const place = folder(memoryDisk(), 1_500)
+  const { log, close } = await place.open()
+  for (const batch of batches) await log.append([batch])
+  await close()
+  return { place, batches }
+}
+
 /** Everything a log says of itself. */
 async function saidBy(log: TopicLog) {
   const feeds = [...log.feeds].map(([id, { base, last, hash, nextIndex, author, started, forked }]) => {
@@ -91,12 +101,7 @@ test('opening reads the last segment and the indexes of the others', async ({ us
 test('damage under an index is told without being read, repaired in place, and the index is made anew', async ({
   use,
 }) => {
-  const a = feed(1)
-  const batches = a.many(20)
-  const place = folder(memoryDisk(), 1_500)
-  const first = await place.open()
-  for (const batch of batches) await first.log.append([batch])
-  await first.close()
+  const { place, batches } = await filled()
   const [, path] = (await segments(place.disk)) as [string, string]
   const names = await indexes(place.disk)
   await flipBit(place.disk, path, 8 * 800)
@@ -122,12 +127,7 @@ test('damage under an index is told without being read, repaired in place, and t
 })
 
 test('what is brought back at the end is there once, although an index knew it at its old place', async ({ use }) => {
-  const a = feed(1)
-  const batches = a.many(20)
-  const place = folder(memoryDisk(), 1_500)
-  const first = await place.open()
-  for (const batch of batches) await first.log.append([batch])
-  await first.close()
+  const { place, batches } = await filled()
   const [path] = (await segments(place.disk)) as [string]
   await flipBit(place.disk, path, 8 * 800)
   const { log, store, close } = await place.open()
@@ -149,10 +149,7 @@ test('what is brought back at the end is there once, although an index knew it a
 })
 
 test('a log that is closed while it is looked at again stays closed', async () => {
-  const place = folder(memoryDisk(), 1_500)
-  const first = await place.open()
-  for (const batch of feed(1).many(20)) await first.log.append([batch])
-  await first.close()
+  const { place } = await filled()
   const before = await place.disk.list(`topics/${topic}`)
   const again = await place.open()
   await again.store.remove(topic)

@@ -20,13 +20,16 @@ const chunkBytes = 65_536
 const fileChunkBytes = 1_048_576
 const protocol = '/bench/1'
 
-export const fdatasync: System = {
+/** Each is about one file in the folder. */
+const onDisk: Pick<System, 'client' | 'version' | 'start'> = {
   client: 'node:fs',
-  durability: 'one file, a write and an fdatasync for each record',
   version: () => process.versions.node,
-  async start(folder) {
-    return { place: join(folder, 'bare'), stop: async () => undefined }
-  },
+  start: async (folder) => ({ place: join(folder, 'bare'), stop: async () => undefined }),
+}
+
+export const fdatasync: System = {
+  durability: 'one file, a write and an fdatasync for each record',
+  ...onDisk,
   async connect(place) {
     return new FileUser(await open(place, 'a'))
   },
@@ -54,12 +57,8 @@ class FileUser implements Client {
 }
 
 export const wholeFile: System = {
-  client: 'node:fs',
   durability: 'one file, read through from its beginning',
-  version: () => process.versions.node,
-  async start(folder) {
-    return { place: join(folder, 'bare'), stop: async () => undefined }
-  },
+  ...onDisk,
   async connect(place) {
     return new FileReader(place)
   },
