@@ -115,4 +115,20 @@ export const storeMutants: Mutant[] = [
     breaks: 'G2',
     why: 'the offsets of a large batch are given out again',
   },
+  {
+    name: 'believe-a-torn-index',
+    file: 'node/store/segment-index.ts',
+    find: '  if (view.getUint32(crcAt, true) !== crc32(bytes.subarray(crcAt + 4))) return undefined\n',
+    replace: '',
+    breaks: 'G8',
+    why: 'a flipped bit in an index sends readers to another place of the segment',
+  },
+  {
+    name: 'keep-the-index-of-what-changed',
+    file: 'node/store/mending.ts',
+    find: '    await dropIndex(this.#parts.disk, segment)\n',
+    replace: '',
+    breaks: 'G8',
+    why: 'what was given up or came back at the end is still told at its old place',
+  },
 ]
