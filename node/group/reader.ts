@@ -104,11 +104,7 @@ export class Reader {
     if (this.#reading || this.#closed) return
     this.#reading = true
     // A disk that cannot be read now is asked again with the next change.
-    void this.#readAll()
-      .catch(() => undefined)
-      .finally(() => {
-        this.#reading = false
-      })
+    void this.#readAll().catch(() => undefined)
   }
 
   /** Something is done: where that was what it waited for, it reads on. */
@@ -175,21 +171,26 @@ export class Reader {
   }
 
   async #readAll(): Promise<void> {
-    while (this.#again && !this.#closed) {
-      this.#again = false
-      this.#isFull = false
-      while (this.#hasRoom) {
-        const pause = this.#options.clock.breathe()
-        if (pause !== undefined) await pause
-        const from = this.#offset
-        const at = await this.#options.log.at(from)
-        if (at === undefined || 'damaged' in at || this.#closed) break
-        // Begun again from further back meanwhile.
-        if (this.#offset !== from) continue
-        this.#offset = nextOffset(at)
-        if (this.#take(at)) this.#options.onAdded()
+    try {
+      while (this.#again && !this.#closed) {
+        this.#again = false
+        this.#isFull = false
+        while (this.#hasRoom) {
+          const pause = this.#options.clock.breathe()
+          if (pause !== undefined) await pause
+          const from = this.#offset
+          const at = await this.#options.log.at(from)
+          if (at === undefined || 'damaged' in at || this.#closed) break
+          // Begun again from further back meanwhile.
+          if (this.#offset !== from) continue
+          this.#offset = nextOffset(at)
+          if (this.#take(at)) this.#options.onAdded()
+        }
+        this.#isFull = !this.#hasRoom
       }
-      this.#isFull = !this.#hasRoom
+    } finally {
+      // In the moment in which there is nothing more: what comes in the next one finds nobody reading.
+      this.#reading = false
     }
   }
 

@@ -34,9 +34,7 @@ export class GroupCommit {
     const bytes = batches.reduce((sum, batch) => sum + frameBytes(batch), 0)
     return new Promise((done, failed) => {
       this.#waiting.push({ batches, bytes, done, failed })
-      this.#loop ??= this.#run().finally(() => {
-        this.#loop = undefined
-      })
+      this.#loop ??= this.#run()
     })
   }
 
@@ -65,6 +63,8 @@ export class GroupCommit {
       }
       for (const entry of group) entry.done()
     }
+    // In the moment in which nothing waits: what is added in the next one would wait for what has ended.
+    this.#loop = undefined
   }
 
   /** The oldest entry, whatever its size, and those behind it that fit. */

@@ -49,16 +49,17 @@ export class WantServer {
   #wake(): void {
     if (this.#busy) return
     this.#busy = true
-    void this.#run()
-      .catch(() => this.#link.close('serving failed'))
-      .finally(() => {
-        this.#busy = false
-      })
+    void this.#run().catch(() => this.#link.close('serving failed'))
   }
 
   async #run(): Promise<void> {
-    for (let serving = this.#pick(); serving !== undefined && this.#link.open; serving = this.#pick()) {
-      await this.#serve(serving)
+    try {
+      for (let serving = this.#pick(); serving !== undefined && this.#link.open; serving = this.#pick()) {
+        await this.#serve(serving)
+      }
+    } finally {
+      // In the moment in which nothing is left: a want that comes in the next one finds nobody at work.
+      this.#busy = false
     }
   }
 

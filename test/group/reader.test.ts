@@ -2,13 +2,48 @@ import * as assert from 'uvu/assert'
 import { Backlog, type Delivery } from '../../node/group/backlog.ts'
 import { Duplicates } from '../../node/group/duplicates.ts'
 import { Progress } from '../../node/group/progress.ts'
-import { Reader } from '../../node/group/reader.ts'
+import { Reader, type ReaderOptions } from '../../node/group/reader.ts'
 import { Slots } from '../../node/group/slots.ts'
 import { limits } from '../../node/limits.ts'
 import { suite } from '../helper/suite.ts'
 import { jobs, place, settle } from './members.ts'
 
 const test = suite('group')
+
+function readerOf(options: Pick<ReaderOptions, 'log' | 'clock' | 'backlog' | 'progress' | 'isOurs'>): Reader {
+  return new Reader({
+    slots: new Slots('shared'),
+    byKey: false,
+    sort: undefined,
+    duplicates: new Duplicates(),
+    heldUntil: () => undefined,
+    start: () => ({ since: 0, skip: {} }),
+    onAdded: () => undefined,
+    ...options,
+  })
+}
+
+test('what is new in the very moment in which all was read is read as well', async () => {
+  const { log, clock } = await place()
+  for (let turns = 0; turns < 20; turns++) {
+    const jobsLog = await log(jobs)
+    let looked = 0
+    const empty = Object.assign(jobsLog, {
+      at: async () => {
+        looked++
+        return undefined
+      },
+    })
+    const reader = readerOf({ log: empty, clock, backlog: new Backlog(), progress: new Progress(), isOurs: () => true })
+    reader.read()
+    for (let turn = 0; turn < turns; turn++) await null
+    const before = looked
+    reader.read()
+    await settle()
+    assert.ok(looked > before, `after ${turns} turns`)
+    reader.close()
+  }
+})
 
 test('of slots that are taken over, records are there at once, also beside more than is kept in memory', async () => {
   const { peer, log, clock } = await place()
@@ -19,20 +54,7 @@ test('of slots that are taken over, records are there at once, also beside more 
   const backlog = new Backlog()
   const progress = new Progress()
   let ours = 32
-  const reader = new Reader({
-    log: await log(jobs),
-    clock,
-    slots: new Slots('shared'),
-    progress,
-    backlog,
-    byKey: false,
-    sort: undefined,
-    duplicates: new Duplicates(),
-    heldUntil: () => undefined,
-    start: () => ({ since: 0, skip: {} }),
-    isOurs: (slot) => slot < ours,
-    onAdded: () => undefined,
-  })
+  const reader = readerOf({ log: await log(jobs), clock, progress, backlog, isOurs: (slot) => slot < ours })
   const read = async () => {
     while (reader.isReading) await settle()
   }
