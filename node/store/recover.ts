@@ -26,6 +26,8 @@ import type { DamageFound } from './topic-log.ts'
 
 /** Numbers of one feed that are further apart than this in an index are not taken from it: whether there may be so many between is for its frames to say. */
 const jumpMax = 2 ** 20
+/** Segments that are opened at a time: that takes longer than going through what an index tells. */
+const segmentsAtOnce = 8
 
 export interface Recovery {
   topic: TopicName
@@ -37,12 +39,18 @@ export interface Recovery {
   now: number
 }
 
-interface Reading extends Recovery {
+/** A segment before it is gone through. */
+interface Opened extends Recovery {
   segment: Segment
-  file: DiskFile
   size: number
   /** First offset of the next segment. */
   bound: number | undefined
+  /** What its index tells, if there is one that can be believed. */
+  entries: (() => Iterable<Entry>) | undefined
+}
+
+interface Reading extends Opened {
+  file: DiskFile
 }
 
 interface BadPlace {
@@ -55,19 +63,15 @@ interface BadPlace {
 
 /** Fills the arrival log from disk; resolves with the damage found. Rejects with the disk's own errors. */
 export async function recover(recovery: Recovery): Promise<DamageFound[]> {
-  const { arrival, disk, folder, files, marks } = recovery
+  const { arrival, disk, folder, marks } = recovery
   const found: DamageFound[] = []
-  const names = await segmentsOf(disk, folder)
-  for (const [id, { firstOffset, hasIndex: indexed }] of names.entries()) {
-    const segment: Segment = { id, path: segmentPath(folder, firstOffset), firstOffset, bytes: 0, newest: 0, indexed }
-    arrival.segments.push(segment)
-    arrival.endOffset = Math.max(arrival.endOffset, firstOffset)
-    await files.use(segment.path, async (file) => {
-      const reading = { ...recovery, segment, file, size: await file.size(), bound: names[id + 1]?.firstOffset }
-      for (const place of await readSegment(reading)) found.push(await judge(reading, place))
-      // Whoever wrote the end may have been killed before it was synced: it counts as held from now on.
-      if (reading.bound === undefined && reading.size > 0) await file.sync()
-    })
+  const segments = (await segmentsOf(disk, folder)).map(({ firstOffset, hasIndex: indexed }, id): Segment => {
+    return { id, path: segmentPath(folder, firstOffset), firstOffset, bytes: 0, newest: 0, indexed }
+  })
+  for (let id = 0; id < segments.length; id += segmentsAtOnce) {
+    const some = segments.slice(id, id + segmentsAtOnce)
+    const opened = some.map((segment, i) => open(recovery, segment, segments[id + i + 1]?.firstOffset))
+    for (const segment of await Promise.all(opened)) found.push(...(await take(segment)))
   }
   for (const [id, mark] of marks) applyMark(arrival, id, mark)
   for (const region of arrival.regions) {
@@ -76,12 +80,38 @@ export async function recover(recovery: Recovery): Promise<DamageFound[]> {
   return found
 }
 
-async function readSegment(reading: Reading): Promise<BadPlace[]> {
+async function open(recovery: Recovery, segment: Segment, bound: number | undefined): Promise<Opened> {
+  const { disk, files } = recovery
+  const size = await files.use(segment.path, (file) => file.size())
+  const finished = segment.indexed && bound !== undefined
+  const entries = finished ? await readIndex(disk, indexPathOf(segment.path), size) : undefined
+  return { ...recovery, segment, size, bound, entries }
+}
+
+/** Goes through one segment, by its index if that fits. */
+async function take(opened: Opened): Promise<DamageFound[]> {
+  const { arrival, disk, files, segment, size, bound } = opened
+  arrival.segments.push(segment)
+  arrival.endOffset = Math.max(arrival.endOffset, segment.firstOffset)
+  segment.bytes = size
+  if (takeIndexed(opened)) return []
+  if (segment.indexed) await dropIndex(disk, segment)
+  segment.indexed = false
+  return files.use(segment.path, async (file) => {
+    const reading = { ...opened, file }
+    const found: DamageFound[] = []
+    for (const place of await readThrough(reading)) found.push(await judge(reading, place))
+    // Whoever wrote the end may have been killed before it was synced: it counts as held from now on.
+    if (bound === undefined && size > 0) await file.sync()
+    return found
+  })
+}
+
+async function readThrough(reading: Reading): Promise<BadPlace[]> {
   const { arrival, segment, file, size, marks } = reading
   const bad: BadPlace[] = []
   let open: BadPlace | undefined
-  const from = await takeIndexed(reading)
-  for await (const place of scanSegment(file, size, acceptFor(reading), from)) {
+  for await (const place of scanSegment(file, size, acceptFor(reading))) {
     if (place.kind === 'padding') continue
     if (place.kind === 'bad') {
       open = { position: place.position, length: place.length, offset: arrival.endOffset, nextOffset: undefined }
@@ -94,30 +124,23 @@ async function readSegment(reading: Reading): Promise<BadPlace[]> {
     else arrival.endOffset = Math.max(arrival.endOffset, place.offset + place.records)
   }
   if (open !== undefined) open.nextOffset = reading.bound
-  segment.bytes = size
   return bad
 }
 
-/** Takes what the segment's index tells, if it fits; returns where reading has to begin. */
-async function takeIndexed(reading: Reading): Promise<number> {
-  const { disk, segment, size, bound, arrival, marks } = reading
-  if (!segment.indexed) return 0
-  const entries = bound === undefined ? undefined : await readIndex(disk, indexPathOf(segment.path), size)
-  if (entries === undefined || !fit(reading, entries())) {
-    await dropIndex(disk, segment)
-    segment.indexed = false
-    return 0
-  }
+/** Takes what the segment's index tells, if it fits. */
+function takeIndexed(opened: Opened): boolean {
+  const { segment, entries, arrival, marks } = opened
+  if (entries === undefined || !fit(opened, entries())) return false
   for (const entry of entries()) {
     const { head, position, length, offset } = entry
     if (head === undefined) arrival.follow(arrival.feeds.get(entry.feed) as HeldFeed, segment, entry)
     else arrival.add({ segment, position, length, offset, head }, marks.get(entry.feed)?.floor)
   }
-  return size
+  return true
 }
 
 /** Whether all of an index is what the frames themselves would be taken for: what was before them may be gone, or here in another place. */
-function fit({ arrival, topic, bound = 0, marks }: Reading, entries: Iterable<Entry>): boolean {
+function fit({ arrival, topic, bound = 0, marks }: Opened, entries: Iterable<Entry>): boolean {
   const newest = new Map<FeedId, number>()
   let end = arrival.endOffset
   for (const { head, feed, seq, offset, count } of entries) {
@@ -134,7 +157,7 @@ function fit({ arrival, topic, bound = 0, marks }: Reading, entries: Iterable<En
 }
 
 /** Whether a frame that holds belongs into this log, here. */
-function acceptFor({ arrival, topic, bound, size, marks }: Reading): Accept {
+function acceptFor({ arrival, topic, bound, size, marks }: Opened): Accept {
   // After damage an offset may have jumped, by the records that fit the file at most.
   const offsetsMax = Math.ceil(size / frameHeaderBytes) * limits.batchRecordsMax
   return (header, frame, resumed) => {

@@ -30,18 +30,15 @@ const windowBytes = 4 * 1024 * 1024
 /** The bytes batch and void frames begin with. */
 const magicBytes = batchMagicBytes.subarray(0, 3)
 
-/** Yields what lies in the file, without gaps, from `from` on; 0: from its header, which is not yielded when it is good. */
-export async function* scanSegment(file: DiskFile, size: number, accept: Accept, from = 0): AsyncGenerator<Found> {
+/** Yields what lies in the file, without gaps; a good header is not yielded. */
+export async function* scanSegment(file: DiskFile, size: number, accept: Accept): AsyncGenerator<Found> {
   const scan = new Scan(file, size, accept)
-  let position = from
+  let position = fileHeaderBytes
   let resumed = false
-  if (from === 0) {
-    position = fileHeaderBytes
-    if (!isFileHeader(await scan.bytes(0, fileHeaderBytes))) {
-      position = await scan.resume(0)
-      yield { kind: 'bad', position: 0, length: position }
-      resumed = position !== fileHeaderBytes
-    }
+  if (!isFileHeader(await scan.bytes(0, fileHeaderBytes))) {
+    position = await scan.resume(0)
+    yield { kind: 'bad', position: 0, length: position }
+    resumed = position !== fileHeaderBytes
   }
   while (position < size) {
     const found = (await scan.frameAt(position, resumed)) ?? (await scan.paddingAt(position))
