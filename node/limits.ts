@@ -283,6 +283,8 @@ export const limits = {
   groupExtendMsMax: 12 * 3_600 * second,
   /** Members of one group that are remembered, some 200 B each. More: silent ones are forgotten, then newcomers are ignored. */
   groupMembersMax: 1_000,
+  /** Consumers of one member that count for its share of the slots: more would not have one each. */
+  groupSharesMax: 64,
   /** A turn of the event loop that lasts longer is interrupted: see `Clock.breathe`. */
   turnMs: 10,
   /** Members of a group that are silent, of which a beat says since when: those that fell silent last. */

@@ -477,6 +477,8 @@ export class Member {
     const now = this.#parts.clock.now()
     this.#stall(now)
     const strangers = this.#parts.topics.strangers(this.options.control)
+    // Those of a queue come and go with each `receive`, and borrow what they lack.
+    if (this.options.sort === undefined) this.#roster.setConsumers(this.#seats.active)
     const { beat, effects } = this.#roster.tick(now, (slot) => this.#backlog.isBusy(slot), strangers, this.#isBehind)
     this.#apply(effects)
     void this.#work?.again()

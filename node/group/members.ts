@@ -15,6 +15,8 @@ export interface Sign {
   leaving: boolean
   /** It holds nothing and must not claim anything yet. */
   listening?: boolean | undefined
+  /** How many consume there. Default 1. */
+  consumers?: number | undefined
 }
 
 /** The last beat of a member that was heard, and how long ago that was, in ms. */
@@ -53,12 +55,12 @@ export class Members {
     if (known !== undefined && now - known.at <= this.#silenceMs && sign.run < known.run) return 'old'
     if (known !== undefined && sign.run === known.run && sign.n <= known.n) return 'old'
     if (known === undefined && this.#heard.size >= limits.groupMembersMax && !this.#forgetSilent(now)) return 'full'
-    const { run, n, leaving, listening } = sign
+    const { run, n, leaving, listening, consumers } = sign
     const isNext = known !== undefined && !known.isStale && !isLate && now - known.at > this.#beatMs / 2
     const isSure = known?.run === run && (known.isSure || isNext)
     const before = known?.run === run ? known.listeningSince : undefined
     const listeningSince = listening === true ? (before ?? now) : undefined
-    this.#heard.set(peer, { run, n, leaving, listening, at: now, isSure, isStale: false, listeningSince })
+    this.#heard.set(peer, { run, n, leaving, listening, consumers, at: now, isSure, isStale: false, listeningSince })
     return 'taken'
   }
 
@@ -117,6 +119,11 @@ export class Members {
 
   isLeaving(peer: PeerId): boolean {
     return this.#heard.get(peer)?.leaving === true
+  }
+
+  /** How many consume there, as it said last. */
+  consumersOf(peer: PeerId): number {
+    return this.#heard.get(peer)?.consumers ?? 1
   }
 
   isListening(peer: PeerId): boolean {

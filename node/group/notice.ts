@@ -103,6 +103,8 @@ const notice = z.discriminatedUnion('type', [
     n: count.min(1),
     leaving: z.boolean(),
     listening: z.boolean().optional(),
+    /** How many consume there; 1 where it does not say. */
+    consumers: count.min(1).max(limits.groupSharesMax).optional(),
     held: slotTerms,
     claims: slotTerms,
     heirs: slotTerms.optional(),

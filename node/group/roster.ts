@@ -59,9 +59,12 @@ export class Roster {
   readonly #quorum: Quorum | undefined
   /** Slots of records. With a quorum the one behind them is whose holder edits the list of voters. */
   readonly #count: number
+  /** How many consume here. */
+  #consumers = 1
   #active: readonly PeerId[] = []
   /** Those of them who may claim slots, and whether all of these were heard just now. */
   #able: readonly PeerId[] = []
+  #shares: readonly number[] = []
   #isSure = false
   #wanted: readonly PeerId[] = []
   /** Who is wanted as soon as those who came just now may claim. */
@@ -185,6 +188,11 @@ export class Roster {
     this.#leaving = true
   }
 
+  /** So many consume here, of which our share of the slots is made. */
+  setConsumers(count: number): void {
+    this.#consumers = Math.min(Math.max(1, count), limits.groupSharesMax)
+  }
+
   /** Nothing is held any more, and nobody waits for our vote, or makes us a voter before hearing that we leave. */
   hasLeft(now: number): boolean {
     const { held, claims } = this.#leases.holding()
@@ -273,6 +281,7 @@ export class Roster {
     this.#made.set(this.#n, now)
     this.#made.delete(this.#n - limits.groupBeatsKept)
     const beat: Beat = { run, n: this.#n, leaving, ...this.#leases.holding() }
+    if (this.#consumers > 1) beat.consumers = this.#consumers
     if (this.#isListening(now)) beat.listening = true
     // Older beats are none to those who hear them.
     const silent = this.#members.silent(now, limits.clockAheadMsMax + settings.leaseMs)
@@ -382,13 +391,16 @@ export class Roster {
     const prompt = able.filter((peer) => peer === me || this.#members.isPrompt(peer, now))
     const suspected = prompt.length < able.length
     // Who holds what counts where there is one slot, and where somebody is suspected.
-    if (count === 1 || suspected || !this.#isSure || !areSame(able, this.#able))
-      this.#wanted = assign(able, count, { prompt, holderOf: (slot) => this.#leases.holderOf(slot) })
+    const sharesOf = (peer: PeerId) => (peer === me ? this.#consumers : this.#members.consumersOf(peer))
+    const shares = able.map(sharesOf)
+    if (count === 1 || suspected || !this.#isSure || !areSame(able, this.#able) || !areSame(shares, this.#shares))
+      this.#wanted = assign(able, count, { prompt, sharesOf, holderOf: (slot) => this.#leases.holderOf(slot) })
     this.#able = able
+    this.#shares = shares
     this.#isSure = !suspected
     const coming = active.filter((peer) => able.includes(peer) || this.#members.isNewcomer(peer, now))
-    this.#expected = count === 1 || coming.length === able.length ? this.#wanted : assign(coming, count)
-    this.#heirs = suspected && !settings.quorum ? assign(prompt, count) : []
+    this.#expected = count === 1 || coming.length === able.length ? this.#wanted : assign(coming, count, { sharesOf })
+    this.#heirs = suspected && !settings.quorum ? assign(prompt, count, { sharesOf }) : []
     if (areSame(active, before)) return []
     this.#active = active
     const effect = (type: 'joined' | 'left') => (peer: PeerId) => ({ type, peer })
@@ -399,8 +411,8 @@ export class Roster {
   }
 }
 
-function areSame(some: readonly PeerId[], others: readonly PeerId[]): boolean {
-  return some.length === others.length && some.every((peer, i) => peer === others[i])
+function areSame<T>(some: readonly T[], others: readonly T[]): boolean {
+  return some.length === others.length && some.every((each, i) => each === others[i])
 }
 
 function termsIn({ held, claims }: Holding): number[] {

@@ -23,9 +23,14 @@ export class Seats {
     return this.#all.size
   }
 
-  /** Whether anybody asks. */
+  /** How many ask. */
+  get active(): number {
+    return this.#all.size - this.#stalled.size
+  }
+
+  /** Whether anybody does. */
   get isActive(): boolean {
-    return this.#all.size > this.#stalled.size
+    return this.active > 0
   }
 
   has(seat: Seat): boolean {

@@ -4,7 +4,7 @@
  * Rendezvous hashing (Thaler and Ravishankar 1998): every member has a rank for every slot, and whoever sees the same members comes to the
  * same holders without asking. With a load bound as in consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam
  * 2018), tightened so far that shares differ by one slot at most: with 64 slots, a looser bound would leave single members
- * with twice the work of others.
+ * with twice the work of others. A member at which three consume has three shares: it is consumers that are to have as much as each other.
  */
 import type { FeedId, GroupType, PeerId } from '../types.ts'
 
@@ -60,20 +60,23 @@ export class Slots {
 export interface Now {
   /** Those of the members who were heard as recently as they should be. Default all. */
   prompt?: readonly PeerId[]
+  /** How many shares a member has, 1 or more. Default 1. */
+  sharesOf?(peer: PeerId): number
   holderOf?(slot: number): PeerId | undefined
 }
 
 /**
- * The wanted holder of each slot, by its number; shares differ by one at most. The only slot of a group that has one stays where it is as long as its
+ * The wanted holder of each slot, by its number; what members have differs from what is due to them by less than one. The only slot of a group that has one stays where it is as long as its
  * holder is a member, since moving it would gain nothing. What somebody who is not `prompt` does not hold is not kept for it: it
  * may be dead, and goes to whoever would have it without all of those.
  */
-export function assign(members: readonly PeerId[], count: number, { prompt = members, holderOf }: Now = {}): PeerId[] {
+export function assign(members: readonly PeerId[], count: number, now: Now = {}): PeerId[] {
+  const { prompt = members, holderOf, sharesOf = () => 1 } = now
   const current = holderOf?.(0)
   if (count === 1 && current !== undefined && members.includes(current)) return [current]
-  const wanted = spread(members, count)
+  const wanted = spread(members, count, sharesOf)
   if (prompt.length === members.length) return wanted
-  const heirs = spread(prompt, count)
+  const heirs = spread(prompt, count, sharesOf)
   return wanted.map((peer, slot) => (prompt.includes(peer) || holderOf?.(slot) === peer ? peer : (heirs[slot] ?? peer)))
 }
 
@@ -88,28 +91,51 @@ function rankOf(hash: number, slot: number): number {
   return mix(hash ^ mix(slot + 1))
 }
 
-function spread(members: readonly PeerId[], count: number): PeerId[] {
+/** What is due to a member, in whole slots, and whether it may have one of those that are left over. */
+interface Due {
+  member: PeerId
+  hash: number
+  least: number
+  mayMore: boolean
+  load: number
+}
+
+function spread(members: readonly PeerId[], count: number, sharesOf: (peer: PeerId) => number): PeerId[] {
   if (members.length === 0) return []
-  const hashes = members.map((member) => ({ member, hash: hashText(member) }))
-  const least = Math.floor(count / members.length)
-  /** Members that may hold one more than the least. */
-  let spare = count % members.length
-  const loads = new Map<PeerId, number>()
+  const { dues, left } = duesOf(members, count, sharesOf)
+  let spare = left
   const holders: PeerId[] = []
   for (let slot = 0; slot < count; slot++) {
-    let best: { member: PeerId; rank: number } | undefined
-    for (const { member, hash } of hashes) {
-      const load = loads.get(member) ?? 0
-      if (load > least || (load === least && spare === 0)) continue
-      const rank = rankOf(hash, slot)
-      if (best === undefined || rank > best.rank || (rank === best.rank && member < best.member))
-        best = { member, rank }
+    let best: { due: Due; rank: number } | undefined
+    for (const due of dues) {
+      if (due.load > due.least || (due.load === due.least && !(due.mayMore && spare > 0))) continue
+      const rank = rankOf(due.hash, slot)
+      if (best === undefined || rank > best.rank || (rank === best.rank && due.member < best.due.member))
+        best = { due, rank }
     }
     if (best === undefined) continue
-    const load = (loads.get(best.member) ?? 0) + 1
-    loads.set(best.member, load)
-    if (load > least) spare--
-    holders.push(best.member)
+    const { due } = best
+    due.load++
+    if (due.load > due.least) spare--
+    holders.push(due.member)
   }
   return holders
+}
+
+/** By the largest remainders (Hamilton 1792); where remainders are the same, all who have them may have what is left. */
+function duesOf(
+  members: readonly PeerId[],
+  count: number,
+  sharesOf: (peer: PeerId) => number,
+): { dues: Due[]; left: number } {
+  const shares = members.map(sharesOf)
+  const all = shares.reduce((sum, each) => sum + each, 0)
+  // In whole numbers, so that all members come to the same.
+  const dues = members.map((member, i) => {
+    const due = count * (shares[i] ?? 1)
+    return { member, hash: hashText(member), least: Math.floor(due / all), remainder: due % all }
+  })
+  const left = count - dues.reduce((sum, { least }) => sum + least, 0)
+  const last = dues.map(({ remainder }) => remainder).sort((a, b) => b - a)[left - 1] ?? Number.POSITIVE_INFINITY
+  return { dues: dues.map((due) => ({ ...due, mayMore: due.remainder >= last, load: 0 })), left }
 }

@@ -68,6 +68,22 @@ test('members that begin together share alike, and one more gets its share by ha
   assert.equal(shares(village), [16, 16, 16, 16])
 })
 
+test('a member at which more consume has more, from when it says so', () => {
+  const village = new Village({})
+  const [a] = ['a', 'b', 'c'].map((id) => village.add(id))
+  village.pass(10_000)
+  a?.roster.setConsumers(2)
+  village.pass(8_000, () => {
+    for (const slot of slots) assert.ok(village.deliverers(slot).length <= 1)
+  })
+  oneEach(village)
+  assert.equal(shares(village), [32, 16, 16])
+  a?.roster.setConsumers(1)
+  village.pass(8_000)
+  oneEach(village)
+  assert.equal(shares(village).sort(), [21, 21, 22])
+})
+
 test('of members that begin together each claims its share, and no slot waits for a second claim', () => {
   for (const ids of ['abcd', 'efgh', 'ijklm']) {
     const village = new Village({})

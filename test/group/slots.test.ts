@@ -55,6 +55,38 @@ test('shares differ by one slot at most, whoever is asked', () => {
   )
 })
 
+test('a member has as much as is due to those who consume there, whoever is asked', () => {
+  const [a, b, c, d] = peersOf(4) as [PeerId, PeerId, PeerId, PeerId]
+  const three = (peer: PeerId) => (peer === a || peer === b ? 3 : 2)
+  assert.equal(shares(assign([a, b, c, d], 64, { sharesOf: three }), [a, b, c, d]), [19, 19, 13, 13])
+  assert.equal(
+    assign([a, b, c, d], 64, { sharesOf: () => 7 }),
+    assign([a, b, c, d], 64),
+    'only their proportion counts',
+  )
+  const members = fc.uniqueArray(fc.tuple(fc.string(), fc.integer({ min: 1, max: 64 })), {
+    minLength: 1,
+    maxLength: 80,
+    selector: ([name]) => name,
+  })
+  fc.assert(
+    fc.property(members, fc.nat(), (named, turn) => {
+      const sharesOf = new Map(named as [PeerId, number][])
+      const names = [...sharesOf.keys()]
+      const now = { sharesOf: (peer: PeerId) => sharesOf.get(peer) ?? 1 }
+      const all = [...sharesOf.values()].reduce((sum, each) => sum + each, 0)
+      const holders = assign(names, 64, now)
+      assert.is(holders.length, 64)
+      for (const [i, load] of shares(holders, names).entries()) {
+        const due = (64 * now.sharesOf(names[i] as PeerId)) / all
+        assert.ok(Math.abs(load - due) < 1, `${load} slots where ${due} are due`)
+      }
+      const at = turn % names.length
+      assert.equal(assign([...names.slice(at), ...names.slice(0, at)], 64, now), holders)
+    }),
+  )
+})
+
 test('when one of many goes, most slots stay where they are', () => {
   for (const count of [4, 8, 16]) {
     const members = peersOf(count)
