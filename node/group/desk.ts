@@ -245,9 +245,12 @@ export class Desk implements Settler {
     const now = clock.now()
     if (now < this.#pausedUntil) return undefined
     const termOf = (slot: number) => this.#options.termOf(slot, now)
-    for (const [taker, given] of this.#takers) {
+    for (const [taker, given] of [...this.#takers]) {
       const taken = backlog.take(taker.concurrency - given.count, termOf, this.#attempts)
       if (taken.length === 0) continue
+      // Next time the others come first: there may not be enough for all.
+      this.#takers.delete(taker)
+      this.#takers.set(taker, given)
       for (const delivery of taken) delivery.given = given
       given.count += taken.length
       asked.push(

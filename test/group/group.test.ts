@@ -28,6 +28,26 @@ test('members share the records of a topic alike, and each record is handed out 
     }
   }))
 
+test('consumers of one member take turns, also where there is never enough for all', () =>
+  simulate({ peers: 1 }, async (world) => {
+    const [a] = world.peers
+    const jobs = a.topic<number>('jobs')
+    const counts = [0, 0, 0]
+    const consume = async (which: number) => {
+      for await (const record of jobs.group('workers').consume({ concurrency: 100 })) {
+        counts[which] = (counts[which] ?? 0) + 1
+        await record.ack()
+      }
+    }
+    for (const which of counts.keys()) void consume(which)
+    await world.sleep(5_000)
+    for (const number of numbers(90)) {
+      await jobs.publish(number)
+      await world.sleep(20)
+    }
+    assert.equal(counts, [30, 30, 30])
+  }))
+
 test(
   'members that begin at the same moment hand nothing out twice, though it takes long until they hear each other',
   async () => {
