@@ -43,7 +43,7 @@ export class Slots {
     this.#byKey = type === 'key-shared'
   }
 
-  /** By key where the group keeps keys in order and the record has one, otherwise by its deduplication id or its own. */
+  /** By key where the group keeps keys in order and the record has one, otherwise by its deduplication id, or else one slot after the other. */
   of(feed: FeedId, index: number, key: string | undefined, dedupId?: string): number {
     if (this.count === 1) return 0
     if (this.#byKey && key !== undefined) return hashText(key) % this.count
@@ -52,7 +52,7 @@ export class Slots {
       this.#feed = feed
       this.#feedHash = hashText(feed)
     }
-    return mix(this.#feedHash ^ mix(index)) % this.count
+    return (this.#feedHash + index) % this.count
   }
 }
 
