@@ -245,10 +245,16 @@ export class Desk implements Settler {
     const now = clock.now()
     if (now < this.#pausedUntil) return undefined
     const termOf = (slot: number) => this.#options.termOf(slot, now)
-    for (const [taker, given] of [...this.#takers]) {
-      const taken = backlog.take(taker.concurrency - given.count, termOf, this.#attempts)
+    const roomOf = ({ taker, count }: Given) => taker.concurrency - count
+    const hungry = [...this.#takers.values()].filter((given) => roomOf(given) > 0)
+    // Where there is not enough for all, each has as much as the others, or all that it has room for.
+    hungry.sort((a, b) => roomOf(a) - roomOf(b))
+    for (const [i, given] of hungry.entries()) {
+      const { taker } = given
+      const share = Math.ceil(backlog.ready / (hungry.length - i))
+      const taken = backlog.take(Math.min(roomOf(given), share), termOf, this.#attempts)
       if (taken.length === 0) continue
-      // Next time the others come first: there may not be enough for all.
+      // Next time the others come first.
       this.#takers.delete(taker)
       this.#takers.set(taker, given)
       for (const delivery of taken) delivery.given = given

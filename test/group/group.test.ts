@@ -41,8 +41,8 @@ test('consumers of one member take turns, also where there is never enough for a
     }
     for (const which of counts.keys()) void consume(which)
     await world.sleep(5_000)
-    for (const number of numbers(90)) {
-      await jobs.publish(number)
+    for (const { value } of numbers(90)) {
+      await jobs.publish(value)
       await world.sleep(20)
     }
     assert.equal(counts, [30, 30, 30])
