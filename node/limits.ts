@@ -154,8 +154,11 @@ export const limits = {
 
   /** One frame of the friends or sync protocol. Larger: the stream is closed and the friend counted as misbehaving. */
   frameBytesMax: 256 * KiB,
-  /** Bodies are sent in pieces of this size, so that a small frame never waits for a large body. */
-  chunkBytes: 64 * KiB,
+  /**
+   * Bodies are sent in pieces of this size, so that a small frame never waits for a large body. A piece and what goes before it fit into one
+   * message of the encryption, which has 65,519 bytes of text at most.
+   */
+  chunkBytes: 65_024,
   /**
    * What may be waiting to be sent to one peer before senders must wait: small enough that a control frame behind it is not late.
    * A peer that lets control frames pile up beyond ten times this is dropped.

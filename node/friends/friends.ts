@@ -18,7 +18,7 @@
  * active view, random exchange, replacement at once; the passive view is the table of cards.
  */
 import type { Host } from '../host/host.ts'
-import { type Link, type LinkHandler, type Links, links } from '../host/link.ts'
+import { type FrameBytes, type Link, type LinkHandler, type Links, links } from '../host/link.ts'
 import { limits } from '../limits.ts'
 import type { Random, StateDb, Timer } from '../ports.ts'
 import type { CardTable, HeldCard } from '../presence/presence.ts'
@@ -263,11 +263,11 @@ class FriendsRoom implements Friends, LinkHandler {
     this.#lookSoon()
   }
 
-  onFrame(link: Link, bytes: Uint8Array): void {
+  onFrame(link: Link, bytes: FrameBytes): void {
     if (this.#closed) return
     this.#circle.heard(link.peer)
     try {
-      const frame = decodeFriendFrame(bytes)
+      const frame = decodeFriendFrame(bytes.subarray())
       if (frame !== undefined) this.#onFrame(link, frame)
     } catch (error) {
       if (!(error instanceof WireError)) throw error

@@ -19,15 +19,15 @@ import type { Host } from './host.ts'
 import { paced } from './paced.ts'
 
 /** One frame, in one piece or in several. */
-export type Sent = Uint8Array | Uint8ArrayList
+export type FrameBytes = Uint8Array | Uint8ArrayList
 
 export interface Link {
   readonly peer: PeerId
   readonly open: boolean
   /** Queues a frame; false: enough is waiting, send more after `writable()`. A closed link drops it and says false. */
-  send(frame: Sent): boolean
+  send(frame: FrameBytes): boolean
   /** Several frames at once. */
-  sendMany(frames: readonly Sent[]): boolean
+  sendMany(frames: readonly FrameBytes[]): boolean
   /** Resolves when it is time to send again, and when the link closes. */
   writable(): Promise<void>
   /** Sends what is queued and closes. While the connection lives, a new link takes its place. */
@@ -36,8 +36,8 @@ export interface Link {
 
 export interface LinkHandler {
   onOpen(link: Link): void
-  /** One frame; a promise holds back the frames after it. The bytes may be kept. */
-  onFrame(link: Link, frame: Uint8Array): void | Promise<void>
+  /** One frame, in the pieces in which it came; a promise holds back the frames after it. The bytes may be kept. */
+  onFrame(link: Link, frame: FrameBytes): void | Promise<void>
   /** Once for every `onOpen`. `oversize`: it announced a frame larger than `limits.frameBytesMax`, or nothing that is a length. */
   onClose(link: Link, reason: string, fault?: 'oversize'): void
 }
@@ -196,7 +196,7 @@ class StreamLink implements Link {
         async (frames) => {
           for await (const frame of frames) {
             if (this.#state === 'closed') return
-            const working = this.#handler.onFrame(this, frame.subarray())
+            const working = this.#handler.onFrame(this, frame)
             if (working !== undefined) await working
           }
         },
@@ -207,11 +207,11 @@ class StreamLink implements Link {
     }
   }
 
-  send(frame: Sent): boolean {
+  send(frame: FrameBytes): boolean {
     return this.sendMany([frame])
   }
 
-  sendMany(frames: readonly Sent[]): boolean {
+  sendMany(frames: readonly FrameBytes[]): boolean {
     if (this.#state !== 'open') return false
     const list = new Uint8ArrayList()
     for (const frame of frames) list.append(lp.encode.single(frame))

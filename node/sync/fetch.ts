@@ -10,6 +10,7 @@ import type { FeedId, PeerId, TopicName } from '../types.ts'
 import { WireError } from '../wire/error.ts'
 import { encodeFrame, type FrameOf } from '../wire/frame.ts'
 import { type Batch, openHead, type SignedHead } from '../wire/head.ts'
+import { PartialBatch } from './partial.ts'
 import { type FetchEffect, type FetchInput, FetchScheduler } from './scheduler.ts'
 
 interface Request {
@@ -26,7 +27,7 @@ interface Request {
   allowed: number
   /** Body bytes stored of it and not yet given back as budget. */
   stored: number
-  partial: { head: SignedHead; body: Uint8Array; filled: number } | undefined
+  partial: PartialBatch | undefined
 }
 
 export interface FetchOptions {
@@ -81,30 +82,26 @@ export class Fetch {
       throw new WireError('more than was asked for')
     request.allowed -= bodyBytes + head.bytes.length
     if (frame.body.length === bodyBytes) {
-      this.#onWhole(request, { head, body: frame.body })
+      this.#onWhole(request, { head, body: frame.body.subarray() })
       return
     }
-    if (frame.body.length > bodyBytes) throw new WireError('a body longer than its head says')
-    const body = new Uint8Array(bodyBytes)
-    body.set(frame.body)
-    request.partial = { head, body, filled: frame.body.length }
+    request.partial = new PartialBatch(head)
+    request.partial.add(frame.body)
     this.input({ type: 'progress', id: request.id })
   }
 
   onChunkFrame(peer: PeerId, frame: FrameOf<'chunk'>): void {
     const request = this.#requestOf(peer, frame.id)
     if (request === undefined) return
-    const { partial } = request
-    if (partial === undefined || partial.filled + frame.body.length > partial.body.length)
-      throw new WireError('a piece of no body')
-    partial.body.set(frame.body, partial.filled)
-    partial.filled += frame.body.length
-    if (partial.filled < partial.body.length) {
+    if (request.partial === undefined) throw new WireError('a piece of no body')
+    request.partial.add(frame.body)
+    const { whole } = request.partial
+    if (whole === undefined) {
       this.input({ type: 'progress', id: request.id })
       return
     }
     request.partial = undefined
-    this.#onWhole(request, partial)
+    this.#onWhole(request, whole)
   }
 
   onEndFrame(peer: PeerId, frame: FrameOf<'end'>): void {
@@ -140,12 +137,12 @@ export class Fetch {
     return known !== undefined && Buffer.compare(known.bytes, bytes) === 0 ? known : openHead(bytes)
   }
 
-  #onWhole(request: Request, { head, body }: Batch): void {
+  #onWhole(request: Request, batch: Batch): void {
     // Not because it is the first of a want: the want before it may have come to nothing, where its friend's disk is damaged.
     const mayBegin = request.gap && request.next === request.from
     request.next++
-    this.#options.onBatch(request.topic, { head, body }, request.peer, mayBegin)
-    this.input({ type: 'progress', id: request.id, seq: head.head.seq })
+    this.#options.onBatch(request.topic, batch, request.peer, mayBegin)
+    this.input({ type: 'progress', id: request.id, seq: batch.head.head.seq })
   }
 
   #carryOut(effect: FetchEffect): void {

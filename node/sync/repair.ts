@@ -10,7 +10,8 @@ import type { TopicLog } from '../store/topic-log.ts'
 import type { FeedId, PeerId, TopicName } from '../types.ts'
 import { WireError } from '../wire/error.ts'
 import { encodeFrame, type FrameOf } from '../wire/frame.ts'
-import { type Batch, headSigned, openHead, type SignedHead } from '../wire/head.ts'
+import { type Batch, headSigned, openHead } from '../wire/head.ts'
+import { PartialBatch } from './partial.ts'
 
 interface Asked {
   log: TopicLog
@@ -19,7 +20,7 @@ interface Asked {
   peer: PeerId
   why: 'hole' | 'fork'
   since: number
-  partial: { head: SignedHead; body: Uint8Array; filled: number } | undefined
+  partial: PartialBatch | undefined
 }
 
 export interface RepairOptions {
@@ -80,18 +81,11 @@ export class Repair {
     if (asked?.peer !== peer) return true
     const head = openHead(frame.head)
     const { seq, bodyBytes, topic } = head.head
-    if (
-      head.feed !== asked.feed ||
-      seq !== asked.seq ||
-      topic !== asked.log.topic ||
-      bodyBytes > limits.bodyBytesMax ||
-      frame.body.length > bodyBytes
-    ) {
+    if (head.feed !== asked.feed || seq !== asked.seq || topic !== asked.log.topic || bodyBytes > limits.bodyBytesMax) {
       throw new WireError('a batch that was not asked for')
     }
-    const body = new Uint8Array(bodyBytes)
-    body.set(frame.body)
-    asked.partial = { head, body, filled: frame.body.length }
+    asked.partial = new PartialBatch(head)
+    asked.partial.add(frame.body)
     asked.since = this.#options.clock.now()
     return true
   }
@@ -100,11 +94,8 @@ export class Repair {
     if (frame.id < firstId) return false
     const asked = this.#asked.get(frame.id)
     if (asked?.peer !== peer) return true
-    const { partial } = asked
-    if (partial === undefined || partial.filled + frame.body.length > partial.body.length)
-      throw new WireError('a piece of no body')
-    partial.body.set(frame.body, partial.filled)
-    partial.filled += frame.body.length
+    if (asked.partial === undefined) throw new WireError('a piece of no body')
+    asked.partial.add(frame.body)
     asked.since = this.#options.clock.now()
     return true
   }
@@ -114,9 +105,8 @@ export class Repair {
     const asked = this.#asked.get(frame.id)
     if (asked?.peer !== peer) return true
     this.#asked.delete(frame.id)
-    const { partial } = asked
-    if (partial !== undefined && partial.filled === partial.body.length)
-      void this.#onWhole(asked, partial).catch(() => undefined)
+    const whole = asked.partial?.whole
+    if (whole !== undefined) void this.#onWhole(asked, whole).catch(() => undefined)
     return true
   }
 

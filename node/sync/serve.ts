@@ -2,7 +2,7 @@
  * Serving one friend's wants from our logs: in the order they came, a want that has used up its budget waits for more
  * while others go on, and nothing is read before the friend has taken what was read before.
  */
-import type { Link, Sent } from '../host/link.ts'
+import type { FrameBytes, Link } from '../host/link.ts'
 import { limits } from '../limits.ts'
 import type { TopicLog } from '../store/topic-log.ts'
 import type { TopicName } from '../types.ts'
@@ -74,7 +74,7 @@ export class WantServer {
   async #serve(serving: Serving): Promise<void> {
     const { want } = serving
     const log = this.#logOf(want.topic)
-    const frames: Sent[] = []
+    const frames: FrameBytes[] = []
     let bytes = 0
     while (serving.next <= want.to && serving.budget > 0 && bytes < limits.chunkBytes) {
       const batch = await log?.read(want.feed, serving.next)
@@ -93,7 +93,7 @@ export class WantServer {
     await this.#flush(frames)
   }
 
-  async #sendLarge(id: number, batch: Batch, frames: Sent[]): Promise<void> {
+  async #sendLarge(id: number, batch: Batch, frames: FrameBytes[]): Promise<void> {
     const { body } = batch
     frames.push(encodePiece({ type: 'batch', id, head: batch.head.bytes, body: body.subarray(0, limits.chunkBytes) }))
     await this.#flush(frames)
@@ -103,20 +103,20 @@ export class WantServer {
     }
   }
 
-  async #flush(frames: Sent[]): Promise<void> {
+  async #flush(frames: FrameBytes[]): Promise<void> {
     if (frames.length === 0 || !this.#link.open) return
     const more = this.#link.sendMany(frames.splice(0))
     if (!more) await this.#link.writable()
   }
 
   /** Not here: retention removed it, or it is (or was found) missing. */
-  #end(serving: Serving, log: TopicLog | undefined, frames: Sent[]): void {
+  #end(serving: Serving, log: TopicLog | undefined, frames: FrameBytes[]): void {
     const range = log?.feeds.get(serving.want.feed)
     if (range !== undefined && serving.next < range.base) this.#finish(serving, 'gone', range.base, frames)
     else this.#finish(serving, 'unknown', 0, frames)
   }
 
-  #finish(serving: Serving, reason: EndReason, base: number, frames: Sent[]): void {
+  #finish(serving: Serving, reason: EndReason, base: number, frames: FrameBytes[]): void {
     this.#wants = this.#wants.filter((each) => each !== serving)
     frames.push(encodeFrame({ type: 'end', id: serving.want.id, reason, base }))
   }

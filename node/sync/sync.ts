@@ -20,7 +20,7 @@
 import type { ForkProof } from '../feed/chain.ts'
 import type { HybridClock } from '../feed/hlc.ts'
 import type { Host } from '../host/host.ts'
-import { type Link, type Links, links } from '../host/link.ts'
+import { type FrameBytes, type Link, type Links, links } from '../host/link.ts'
 import { limits } from '../limits.ts'
 import type { Clock, Random, Timer } from '../ports.ts'
 import type { FeedRange, TopicLog } from '../store/topic-log.ts'
@@ -279,7 +279,7 @@ export class Sync {
     this.#wake()
   }
 
-  #onFrame(link: Link, bytes: Uint8Array): void {
+  #onFrame(link: Link, bytes: FrameBytes): void {
     const friend = this.#friends.get(link.peer)
     if (friend?.link !== link) return
     try {

@@ -22,11 +22,12 @@
  *
  * Whatever does not parse is a `WireError`; unknown fields of frames are skipped so that later versions can add some.
  */
+import { reader } from 'protons-runtime'
 import { Uint8ArrayList } from 'uint8arraylist'
 import type { FeedId, TopicName } from '../types.ts'
 import { sameBytes } from './bytes.ts'
 import { WireError } from './error.ts'
-import { MessageReader, MessageWriter } from './protobuf.ts'
+import { delimitedTag, MessageReader, MessageWriter, varintTag } from './protobuf.ts'
 import { parseTopic } from './topic.ts'
 
 export interface TopicPrint {
@@ -57,8 +58,8 @@ export type Frame =
     }
   | { type: 'buckets'; topic: TopicName; prints: Uint8Array }
   | { type: 'want'; id: number; topic: TopicName; feed: FeedId; from: number; to: number; budget: number }
-  | { type: 'batch'; id: number; head: Uint8Array; body: Uint8Array }
-  | { type: 'chunk'; id: number; body: Uint8Array }
+  | { type: 'batch'; id: number; head: Uint8Array; body: Uint8Array | Uint8ArrayList }
+  | { type: 'chunk'; id: number; body: Uint8Array | Uint8ArrayList }
   | { type: 'end'; id: number; reason: EndReason; base: number }
   | { type: 'stored'; topic: TopicName; feed: FeedId; seq: number }
   | { type: 'more'; id: number; budget: number }
@@ -146,13 +147,44 @@ function bodyOf(frame: Exclude<Frame, Piece>): Uint8Array {
   return out.finish()
 }
 
-/** Parses one frame; throws `WireError`. `undefined` for a kind that this version does not know. */
-export function decodeFrame(bytes: Uint8Array): Frame | undefined {
-  const outer = new MessageReader(bytes)
+/**
+ * Parses one frame; throws `WireError`. `undefined` for a kind that this version does not know. The body of a frame that came in several
+ * pieces stays in pieces.
+ */
+export function decodeFrame(frame: Uint8Array | Uint8ArrayList): Frame | undefined {
+  const piece = frame instanceof Uint8Array ? undefined : decodePiece(frame)
+  if (piece !== undefined) return piece
+  const outer = new MessageReader(frame.subarray())
   const kind = outer.first
   if (kind === undefined) throw new WireError('empty frame')
   const decode = decoders[kind]
   return decode?.(new MessageReader(outer.bytes(kind)))
+}
+
+/** Enough for all that comes before a body. */
+const beforeBodyMax = 2_048
+
+/** A batch or chunk as it is written here, which ends with its body. Whatever else there is, the reader of messages has a word for. */
+function decodePiece(frame: Uint8ArrayList): Piece | undefined {
+  const input = reader(frame.subarray(0, Math.min(frame.length, beforeBodyMax)))
+  const goesToTheEnd = () => input.uint32() === frame.length - input.pos
+  try {
+    const kind = input.uint32()
+    if (kind !== delimitedTag(kinds.batch) && kind !== delimitedTag(kinds.chunk)) return undefined
+    if (!goesToTheEnd() || input.uint32() !== varintTag(1)) return undefined
+    const id = input.uint64Number()
+    if (!Number.isSafeInteger(id)) return undefined
+    if (kind === delimitedTag(kinds.chunk)) {
+      if (input.uint32() !== delimitedTag(2) || !goesToTheEnd()) return undefined
+      return { type: 'chunk', id, body: frame.sublist(input.pos) }
+    }
+    if (input.uint32() !== delimitedTag(2)) return undefined
+    const head = input.bytes()
+    if (input.uint32() !== delimitedTag(3) || !goesToTheEnd()) return undefined
+    return { type: 'batch', id, head, body: frame.sublist(input.pos) }
+  } catch {
+    return undefined
+  }
 }
 
 const decoders: Record<number, (m: MessageReader) => Frame> = {

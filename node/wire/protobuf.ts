@@ -8,12 +8,15 @@ import { WireError } from './error.ts'
 const varint = 0
 const delimited = 2
 
+export const varintTag = (field: number) => (field << 3) | varint
+export const delimitedTag = (field: number) => (field << 3) | delimited
+
 /** Writes one message; numbers are field numbers of the schema. Zero and empty values are written too. */
 export class MessageWriter {
   readonly #out = writer()
 
   int(field: number, value: number): this {
-    this.#out.uint32((field << 3) | varint).uint64Number(value)
+    this.#out.uint32(varintTag(field)).uint64Number(value)
     return this
   }
 
@@ -22,18 +25,18 @@ export class MessageWriter {
   }
 
   bytes(field: number, value: Uint8Array): this {
-    this.#out.uint32((field << 3) | delimited).bytes(value)
+    this.#out.uint32(delimitedTag(field)).bytes(value)
     return this
   }
 
   /** As `bytes`, but only the beginning of the field: so many bytes are to follow what is written. */
   ahead(field: number, length: number): this {
-    this.#out.uint32((field << 3) | delimited).uint32(length)
+    this.#out.uint32(delimitedTag(field)).uint32(length)
     return this
   }
 
   text(field: number, value: string): this {
-    this.#out.uint32((field << 3) | delimited).string(value)
+    this.#out.uint32(delimitedTag(field)).string(value)
     return this
   }
 

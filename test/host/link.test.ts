@@ -1,6 +1,6 @@
 import * as assert from 'uvu/assert'
 import { createHost, type Host } from '../../node/host/host.ts'
-import { type Link, type LinkHandler, type Links, links } from '../../node/host/link.ts'
+import { type FrameBytes, type Link, type LinkHandler, type Links, links } from '../../node/host/link.ts'
 import { limits } from '../../node/limits.ts'
 import { ports } from '../friends/member.ts'
 import { suite } from '../helper/suite.ts'
@@ -21,9 +21,9 @@ class Recorder implements LinkHandler {
     this.opened.push(link)
   }
 
-  onFrame(_link: Link, frame: Uint8Array): void | Promise<void> {
+  onFrame(_link: Link, frame: FrameBytes): void | Promise<void> {
     this.bytes += frame.length
-    this.frames.push(frame)
+    this.frames.push(frame.subarray())
     return this.gate
   }
 

@@ -112,7 +112,7 @@ export async function fakeFriendOf(use: TestTools['use'], peer: Peer, friends = 
       },
       onFrame: (link, bytes) => {
         if (link.peer !== peer.id) return
-        const frame = decodeFrame(bytes)
+        const frame = decodeFrame(bytes.subarray())
         if (frame !== undefined) fake.heard.push(frame)
       },
       onClose: () => {},

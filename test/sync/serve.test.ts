@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert'
-import type { Link, Sent } from '../../node/host/link.ts'
+import type { FrameBytes, Link } from '../../node/host/link.ts'
 import { WantServer } from '../../node/sync/serve.ts'
 import type { FeedId, TopicName } from '../../node/types.ts'
 import { decodeFrame, type FrameOf } from '../../node/wire/frame.ts'
@@ -9,10 +9,10 @@ const test = suite('sync')
 
 /** A link that takes all that it is given. */
 function listening() {
-  const frames: Sent[] = []
+  const frames: FrameBytes[] = []
   const link = {
     open: true,
-    sendMany: (some: readonly Sent[]) => frames.push(...some) > 0,
+    sendMany: (some: readonly FrameBytes[]) => frames.push(...some) > 0,
     writable: async () => {},
     close: () => {},
   } as unknown as Link

@@ -1,6 +1,8 @@
 import * as fc from 'fast-check'
+import { Uint8ArrayList } from 'uint8arraylist'
 import * as assert from 'uvu/assert'
 import type { FeedId, TopicName } from '../../node/types.ts'
+import { WireError } from '../../node/wire/error.ts'
 import {
   type Announcement,
   decodeAnnouncement,
@@ -161,6 +163,50 @@ const frames: fc.Arbitrary<Frame> = fc.oneof(
 
 test('every frame comes back as it was', () => {
   fc.assert(fc.property(frames, (frame) => assert.equal(decodeFrame(encodeFrame(frame)), frame)))
+})
+
+/** What it decodes to, in whatever pieces its body is; or that it is refused. */
+function outcome(frame: Uint8Array | Uint8ArrayList): unknown {
+  try {
+    const decoded = decodeFrame(frame)
+    return decoded && 'body' in decoded ? { ...decoded, body: decoded.body.subarray() } : decoded
+  } catch (error) {
+    assert.instance(error, WireError)
+    return 'refused'
+  }
+}
+
+test('a frame that comes in pieces says what it says in one piece, and so does one that is wrong', () => {
+  const split = (encoded: Uint8Array, cuts: number[]) => {
+    const at = [0, ...cuts.map((cut) => cut % encoded.length).sort((a, b) => a - b), encoded.length]
+    return new Uint8ArrayList(...at.slice(1).map((end, i) => encoded.subarray(at[i], end)))
+  }
+  fc.assert(
+    fc.property(
+      frames,
+      fc.array(fc.nat(), { maxLength: 4 }),
+      fc.array(fc.tuple(fc.nat(20), fc.nat(7)), { maxLength: 2 }),
+      (frame, cuts, flips) => {
+        const encoded = encodeFrame(frame)
+        for (const [at, bit] of flips) if (at < encoded.length) encoded[at] = (encoded[at] as number) ^ (1 << bit)
+        assert.equal(outcome(split(encoded, cuts)), outcome(encoded))
+      },
+    ),
+    { numRuns: 2_000 },
+  )
+})
+
+test('a body in pieces is not put together', () => {
+  const body = new Uint8Array(100_000).fill(5)
+  for (const frame of [
+    { type: 'batch', id: 1, head: bytes(9), body },
+    { type: 'chunk', id: 1, body },
+  ] as const) {
+    const encoded = encodeFrame(frame)
+    const decoded = decodeFrame(new Uint8ArrayList(encoded.subarray(0, 60_000), encoded.subarray(60_000)))
+    assert.ok(decoded?.type === frame.type && decoded.body instanceof Uint8ArrayList)
+    for (const part of decoded.body) assert.is(part.buffer, encoded.buffer)
+  }
 })
 
 test('a frame with a flipped bit, cut short or lengthened is another frame or a WireError', () => {
