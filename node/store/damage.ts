@@ -9,7 +9,7 @@ import type { Disk, DiskFile } from '../ports.ts'
 import type { FeedId } from '../types.ts'
 import type { Batch } from '../wire/head.ts'
 import type { Arrival, Region, Segment } from './arrival.ts'
-import { frameBytes, voidOf } from './frame.ts'
+import { frameBytes, frameHeaderBytes, voidOf } from './frame.ts'
 import type { HeldFeed } from './held.ts'
 
 const copyBytes = 1024 * 1024
@@ -49,11 +49,14 @@ function asidePath(folder: string, { firstOffset }: Segment, position: number): 
   return `${folder}/damaged/${firstOffset}-${position}`
 }
 
-/** Makes later scans pass over the place. */
-export async function writeVoid(file: DiskFile, { position, length, offset, nextOffset, tail }: Region): Promise<void> {
+/** Makes later scans pass over the place; what ends a segment is cut. */
+export async function writeVoid(file: DiskFile, region: Region): Promise<void> {
+  const { segment, position, offset, nextOffset, tail } = region
+  const length = tail ? frameHeaderBytes : region.length
   if (tail) await file.truncate(position)
-  else await file.write([voidOf(length, offset, nextOffset - offset)], position)
+  await file.write([voidOf(length, offset, nextOffset - offset)], position)
   await file.sync()
+  if (tail) segment.bytes = position + length
 }
 
 /** Missing batches of one feed between two that are held. */

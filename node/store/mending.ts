@@ -182,18 +182,14 @@ export class Mending {
   /** Readers go on without what was there. */
   async #abandon(region: Region): Promise<void> {
     const { topic, files, onDamage } = this.#parts
-    const { segment, position, length } = region
+    const { segment, length } = region
     this.#arrival.removeRegion(region)
     onDamage({ type: 'damage-lost', topic, file: segment.path, bytes: length })
     // Never over bytes that are not kept; then the place is found again at the next opening, as when this write fails.
     if (!region.saved) return
-    const written = await this.#unindex(segment)
+    await this.#unindex(segment)
       .then(() => files.use(segment.path, (file) => writeVoid(file, region)))
-      .then(
-        () => true,
-        () => false,
-      )
-    if (written && region.tail) segment.bytes = position
+      .catch(() => {})
   }
 
   async #unindex(segment: Segment): Promise<void> {

@@ -123,7 +123,11 @@ async function readThrough(reading: Reading): Promise<BadPlace[]> {
     if (place.kind === 'batch') arrival.add({ ...place, segment }, marks.get(place.head.feed)?.floor)
     else arrival.endOffset = Math.max(arrival.endOffset, place.offset + place.records)
   }
-  if (open !== undefined) open.nextOffset = reading.bound
+  const { bound } = reading
+  if (open !== undefined) open.nextOffset = bound
+  else if (bound !== undefined && arrival.endOffset < bound)
+    // Cut where a frame ended, perhaps by us: nothing that is there is bad, but what was there belongs there.
+    bad.push({ position: segment.bytes, length: 0, offset: arrival.endOffset, nextOffset: bound })
   return bad
 }
 
@@ -186,8 +190,8 @@ async function judge(reading: Reading, bad: BadPlace): Promise<DamageFound> {
   const nothingLost = bad.nextOffset === bad.offset
   const torn = tail && (bad.nextOffset === undefined || nothingLost)
   // A torn end is what never was confirmed; a whole file of it, or what a later segment overtook, may be more.
-  const saved =
-    torn && !nothingLost && bad.position > 0 ? true : await keepAside(disk, folder, { segment, ...bad }, file)
+  const nothingKept = bad.length === 0 || (torn && !nothingLost && bad.position > 0)
+  const saved = nothingKept || (await keepAside(disk, folder, { segment, ...bad }, file))
   if (torn && saved) {
     await file.truncate(bad.position)
     segment.bytes = bad.position
@@ -211,7 +215,6 @@ async function judge(reading: Reading, bad: BadPlace): Promise<DamageFound> {
 
 async function voidNow({ arrival, files }: Recovery, region: Region): Promise<void> {
   await files.use(region.segment.path, (file) => writeVoid(file, region))
-  if (region.tail) region.segment.bytes = region.position
   arrival.removeRegion(region)
 }
 

@@ -52,6 +52,14 @@ export const storeMutants: Mutant[] = [
     why: 'a flipped bit becomes a wrong record',
   },
   {
+    name: 'forget-what-was-cut',
+    file: 'node/store/recover.ts',
+    find: 'else if (bound !== undefined && arrival.endOffset < bound)',
+    replace: 'else if (bound !== undefined && bad.length > segment.bytes)',
+    breaks: 'G3',
+    why: 'a segment that was cut has no place for what was there, which comes back behind all others',
+  },
+  {
     name: 'cut-the-last-frame',
     file: 'node/store/scan.ts',
     find: 'if (header === undefined || position + header.length > this.#size) return undefined',

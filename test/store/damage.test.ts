@@ -277,6 +277,7 @@ for (const [what, ruin] of Object.entries({
   'without its header': (bytes: Uint8Array) => bytes.slice(16),
   'with a bad header': (bytes: Uint8Array) => Uint8Array.from(bytes, (byte, at) => (at < 16 ? 0xff : byte)),
   'cut in the middle': (bytes: Uint8Array) => bytes.slice(0, bytes.length / 2),
+  'cut between two frames': (bytes: Uint8Array) => bytes.slice(0, 16 + frameBytes(feed(1).next())),
   'shorter than a header': (bytes: Uint8Array) => bytes.slice(0, 7),
 })) {
   for (const which of ['first', 'middle', 'last'] as const) {
@@ -307,6 +308,49 @@ for (const [what, ruin] of Object.entries({
       }
     })
   }
+}
+
+for (const { what, ruin } of [
+  { what: 'nothing', ruin: () => new Uint8Array(0) },
+  { what: 'its header', ruin: (bytes: Uint8Array) => bytes.slice(0, 16) },
+  { what: 'half of it', ruin: (bytes: Uint8Array) => bytes.slice(0, bytes.length / 2) },
+  { what: 'a frame', ruin: (bytes: Uint8Array) => bytes.slice(0, 16 + frameBytes(feed(1).next())) },
+]) {
+  test(`what is missing of a segment that was cut to ${what} comes back to its place after any number of starts, or never`, async () => {
+    const a = feed(1)
+    const batches = a.many(20)
+    const place = await filled(batches, 1_500)
+    const path = place.paths[1] as string
+    await rewrite(place.disk, path, ruin(await bytesOf(place.disk, path)))
+    const lost: number[] = []
+    for (let start = 0; start < 3; start++) {
+      const { log, store, close } = await place.open()
+      await store.scrubbed
+      lost.splice(0, lost.length, ...log.holes().map(({ seq }) => seq))
+      assert.ok(lost.length > 0)
+      assert.is((await readAll(log)).filter((name) => name === 'damaged').length, 1)
+      await close()
+    }
+    const half = lost.slice(0, Math.ceil(lost.length / 2))
+    for (const [seqs, left] of [
+      [lost, namesOf(batches)],
+      [half, namesOf(batches).filter((_, i) => !lost.includes(i + 1))],
+    ] as const) {
+      const before = await Promise.all(place.paths.map((each) => bytesOf(place.disk, each)))
+      const { log, close } = await place.open()
+      for (const seq of seqs) await log.repair(batches[seq - 1] as Batch)
+      await log.giveUp(place.clock.now() + limits.repairWaitMs)
+      if (seqs === lost) assert.equal(await readAll(log), left)
+      await close()
+      const again = await place.open()
+      await again.store.scrubbed
+      assert.equal([again.store.found, again.events], [[], []])
+      if (seqs === lost) assert.equal(await readAll(again.log), left)
+      else assert.not((await readAll(again.log)).includes('damaged'))
+      await again.close()
+      for (const [i, each] of place.paths.entries()) await rewrite(place.disk, each, before[i] as Uint8Array)
+    }
+  })
 }
 
 test('frames inside a record, put there on purpose, are not taken for frames of the log', async ({ use }) => {
