@@ -52,6 +52,8 @@ export const limits = {
   scrubBytesPerSecond: 32 * MiB,
   /** Bytes in one group commit: bounds the memory and the delay of the first in it. */
   commitBytesMax: 8 * MiB,
+  /** Zeros that are written ahead of a file that grows. */
+  roomBytesMax: 1 * MiB,
   /** Bodies kept in memory after storing or reading, for the whole peer: what live readers and fetching friends are served from. */
   cacheBytesMax: 32 * MiB,
   /** How long a reader waits at a damaged place for a friend to have the batch before going on without it. */

@@ -320,7 +320,6 @@ async function identityOf({ disk, random }: Ports): Promise<Uint8Array> {
     if ((await file.read(seed, 0)) === seed.length) return seed
     const fresh = random.bytes(32)
     await file.write([fresh], 0)
-    await file.sync()
     return fresh
   } finally {
     await file.close()

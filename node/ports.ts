@@ -37,18 +37,22 @@ export interface DiskFile {
   size(): Promise<number>
   /** Fills `into` from `position`; resolves with the bytes read, fewer only at the end of the file. */
   read(into: Uint8Array, position: number): Promise<number>
-  /** Writes all pieces one after the other from `position`; rejects when not all could be written. */
+  /** Writes all pieces one after the other from `position`; resolves when they survive a power cut, rejects when not all could be written. */
   write(pieces: readonly Uint8Array[], position: number): Promise<void>
   truncate(size: number): Promise<void>
-  /** Resolves when everything written survives a power cut (fdatasync). */
+  /** Resolves when what was cut stays so after a power cut, and what a process that has died wrote as well (fdatasync). */
   sync(): Promise<void>
   close(): Promise<void>
 }
 
 /** A tree of folders and files; paths are relative to the peer's data folder, with `/`. */
 export interface Disk {
-  /** Opens for reading and writing, creating the file and its folders where they are missing. */
-  open(path: string): Promise<DiskFile>
+  /**
+   * Opens for reading and writing, creating the file and its folders where they are missing. `grows`: it is written to at its end again and again;
+   * so that not every write has to make the file longer as well, room may be taken ahead, and until it is cut or closed up to
+   * `limits.roomBytesMax` zeros follow what was written. `size` leaves them out, but after a crash they are there.
+   */
+  open(path: string, options?: { grows?: boolean }): Promise<DiskFile>
   /** Names in a folder, sorted; none where it does not exist. */
   list(folder: string): Promise<string[]>
   /** Removes a file, or a folder with all in it; not an error where it does not exist. */

@@ -55,7 +55,6 @@ export async function writeVoid(file: DiskFile, region: Region): Promise<void> {
   const length = tail ? frameHeaderBytes : region.length
   if (tail) await file.truncate(position)
   await file.write([voidOf(length, offset, nextOffset - offset)], position)
-  await file.sync()
   if (tail) segment.bytes = position + length
 }
 

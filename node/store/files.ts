@@ -50,7 +50,7 @@ export class OpenFiles {
   }
 
   #begin(path: string): OpenFile {
-    return { file: this.#disk.open(path), users: 0, ending: false, closed: Promise.withResolvers() }
+    return { file: this.#disk.open(path, { grows: true }), users: 0, ending: false, closed: Promise.withResolvers() }
   }
 
   #shrink(): void {

@@ -124,7 +124,6 @@ async function writeText(disk: Disk, path: string, text: string): Promise<void> 
   const file = await disk.open(path)
   try {
     await file.write([Buffer.from(text)], 0)
-    await file.sync()
   } finally {
     await file.close()
   }

@@ -55,6 +55,7 @@ class MemoryFile implements DiskFile {
       this.#content.write(piece, at)
       at += piece.length
     }
+    await this.sync()
   }
 
   async truncate(size: number): Promise<void> {

@@ -155,12 +155,7 @@ export class Mending {
       offset += batch.head.head.count
     }
     await this.#unindex(segment)
-      .then(() =>
-        this.#parts.files.use(segment.path, async (file) => {
-          await file.write(pieces, region.position)
-          await file.sync()
-        }),
-      )
+      .then(() => this.#parts.files.use(segment.path, (file) => file.write(pieces, region.position)))
       .catch((error) => {
         throw storageError(error, segment.path)
       })

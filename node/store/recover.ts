@@ -2,6 +2,7 @@
  * Opening a log: what a finished segment holds its index tells, every other segment is read through, and what does not hold is judged.
  * (Whether what an index tells of still holds is looked at later: `scrub.ts`.)
  *
+ * - Zeros that end a segment are room that was taken ahead, cut off.
  * - What ends the last segment is a write that was under way: a torn end, cut off.
  * - Frames of a failed write that could not be cut then (the next segment goes on with their offsets) are cut now.
  * - Anything else is a damaged place. Its bytes are kept in `damaged/`, and it waits for its batches, unless none that
@@ -113,6 +114,11 @@ async function readThrough(reading: Reading): Promise<BadPlace[]> {
   let open: BadPlace | undefined
   for await (const place of scanSegment(file, size, acceptFor(reading))) {
     if (place.kind === 'padding') continue
+    if (place.kind === 'room') {
+      await file.truncate(place.position)
+      segment.bytes = place.position
+      continue
+    }
     if (place.kind === 'bad') {
       open = { position: place.position, length: place.length, offset: arrival.endOffset, nextOffset: undefined }
       bad.push(open)
@@ -182,11 +188,11 @@ function canTake(feed: HeldFeed | undefined, seq: number, mark: FeedMark | undef
 }
 
 async function judge(reading: Reading, bad: BadPlace): Promise<DamageFound> {
-  const { topic, segment, file, size, arrival, now, disk, folder } = reading
+  const { topic, segment, file, arrival, now, disk, folder } = reading
   const found = (kind: DamageFound['kind']): DamageFound => {
     return { topic, file: segment.path, position: bad.position, bytes: bad.length, kind }
   }
-  const tail = bad.position + bad.length === size
+  const tail = bad.position + bad.length === segment.bytes
   const nothingLost = bad.nextOffset === bad.offset
   const torn = tail && (bad.nextOffset === undefined || nothingLost)
   // A torn end is what never was confirmed; a whole file of it, or what a later segment overtook, may be more.

@@ -1,4 +1,5 @@
 /** Reading a segment file from its beginning: frames that hold, and the places between them that do not. */
+import { limits } from '../limits.ts'
 import type { DiskFile } from '../ports.ts'
 import type { SignedHead } from '../wire/head.ts'
 import {
@@ -17,6 +18,8 @@ export type Found =
   /** Nothing that is wanted any more, but offsets that are taken. */
   | { kind: 'void'; position: number; length: number; offset: number; records: number }
   | { kind: 'padding'; position: number; length: number }
+  /** Zeros that end the file: room that was taken ahead. */
+  | { kind: 'room'; position: number; length: number }
   | { kind: 'bad'; position: number; length: number }
 
 /**
@@ -43,9 +46,16 @@ export async function* scanSegment(file: DiskFile, size: number, accept: Accept)
   while (position < size) {
     const found = (await scan.frameAt(position, resumed)) ?? (await scan.paddingAt(position))
     resumed = found === undefined
-    const next = found ?? { kind: 'bad', position, length: (await scan.resume(position + 1)) - position }
-    yield next
-    position += next.length
+    if (found !== undefined) {
+      yield found
+      position += found.length
+      continue
+    }
+    const end = await scan.resume(position + 1)
+    const room = end < size ? 0 : await scan.roomFrom(position)
+    if (end - room > position) yield { kind: 'bad', position, length: end - room - position }
+    if (room > 0) yield { kind: 'room', position: end - room, length: room }
+    position = end
   }
 }
 
@@ -110,6 +120,14 @@ class Scan {
     if (length === 0) return undefined
     const ends = position + length === this.#size || (await this.frameAt(position + length, false)) !== undefined
     return ends ? { kind: 'padding', position, length } : undefined
+  }
+
+  /** How many zeros behind `position` end the file and are room. Some behind something else may be the end of that. */
+  async roomFrom(position: number): Promise<number> {
+    const most = Math.min(limits.roomBytesMax, this.#size - position)
+    const bytes = await this.bytes(this.#size - most, most)
+    const room = bytes.length - 1 - bytes.findLastIndex((byte) => byte !== 0)
+    return room === this.#size - position || room >= frameHeaderBytes ? room : 0
   }
 
   /** The next place from `from` on where a whole frame is; the end of the file if there is none. */

@@ -64,7 +64,6 @@ async function scrubHeader(parts: ScrubParts, segment: Segment): Promise<void> {
     if (isFileHeader(bytes)) return
     onDamage({ type: 'damage-found', topic, file, position: 0, bytes: fileHeaderBytes, kind: 'damaged' })
     await open.write([fileHeader()], 0)
-    await open.sync()
   })
 }
 

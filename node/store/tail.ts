@@ -1,7 +1,7 @@
 /**
  * The end of a log, where frames are written. A failed write leaves nothing behind: the file is cut back to where it
- * was good, and where even that fails, or a sync failed (what the kernel then holds is anybody's guess), the segment is
- * never written again and the next write begins a new one.
+ * was good, and where even that fails, or more was wrong than that the disk was full (what the kernel then holds is anybody's guess), the
+ * segment is never written again and the next write begins a new one.
  */
 import { GrapevineError } from '../errors.ts'
 import type { Disk, DiskFile } from '../ports.ts'
@@ -34,6 +34,9 @@ export class Tail {
     if (current !== undefined && !this.#sealed && (fits || this.#arrival.endOffset === current.firstOffset)) {
       return this.#extend(current, frames, bytes)
     }
+    // Its file is as long as its index says then. Where that fails, or a crash comes before, what is left over is taken for what it is.
+    if (current !== undefined && !this.#sealed)
+      await this.#parts.files.use(current.path, (file) => file.truncate(current.bytes)).catch(() => {})
     // One without frames that cannot be written is made anew, under the same name.
     const kept = this.#arrival.segments.filter(({ firstOffset }) => firstOffset < this.#arrival.endOffset)
     const segment = await this.#begin((kept.at(-1)?.id ?? 0) + 1, frames, bytes)
@@ -85,11 +88,8 @@ class WriteFailure extends Error {
 }
 
 async function writeOrCut(file: DiskFile, pieces: readonly Uint8Array[], position: number): Promise<void> {
-  let synced = true
   try {
     await file.write(pieces, position)
-    synced = false
-    await file.sync()
   } catch (cause) {
     const cut = await file
       .truncate(position)
@@ -98,15 +98,20 @@ async function writeOrCut(file: DiskFile, pieces: readonly Uint8Array[], positio
         () => true,
         () => false,
       )
-    throw new WriteFailure(synced && cut, cause)
+    throw new WriteFailure(cut && isFull(cause), cause)
   }
+}
+
+function isFull(error: unknown): boolean {
+  const { code } = (error ?? {}) as NodeJS.ErrnoException
+  return code === 'ENOSPC' || code === 'EDQUOT'
 }
 
 /** What an error of the disk or of the state database becomes for callers; any other stays what it is. */
 export function storageError(cause: unknown, path: string): unknown {
   const code = (cause as NodeJS.ErrnoException | undefined)?.code
   if (cause instanceof GrapevineError || !/^(E[A-Z\d]+|LEVEL_.*)$/.test(code ?? '')) return cause
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
+  if (isFull(cause)) {
     return new GrapevineError(
       'StorageFull',
       `The disk is full at ${path}. Free some space, or lower retention; what is stored stays readable.`,

@@ -8,7 +8,6 @@ import {
   readFileSync,
   rmSync,
   statfsSync,
-  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -26,11 +25,11 @@ export function logsIn(folder: string): string[] {
 
 /** Flips one bit of a log; says of which. */
 export function flipBit(folder: string, random: Rng): { file: string; position: number } | undefined {
-  const files = logsIn(folder).filter((file) => statSync(join(folder, file)).size > 0)
+  const files = logsIn(folder).filter((file) => endOf(readFileSync(join(folder, file))) > 0)
   if (files.length === 0) return undefined
   const file = random.pick(files)
   const bytes = readFileSync(join(folder, file))
-  const position = random.int(0, bytes.length - 1)
+  const position = random.int(0, endOf(bytes) - 1)
   bytes[position] = (bytes[position] as number) ^ (1 << random.int(0, 7))
   writeFileSync(join(folder, file), bytes)
   return { file, position }
@@ -41,9 +40,14 @@ export function cutEnds(folder: string, random: Rng, bytes: number, files: numbe
   const cut = random.sample(logsIn(folder), files)
   for (const file of cut) {
     const path = join(folder, file)
-    truncateSync(path, Math.max(0, statSync(path).size - random.int(1, bytes)))
+    truncateSync(path, Math.max(0, endOf(readFileSync(path)) - random.int(1, bytes)))
   }
   return cut
+}
+
+/** Where what was written ends: zeros may have been written ahead of it. */
+function endOf(bytes: Uint8Array): number {
+  return bytes.findLastIndex((byte) => byte !== 0) + 1
 }
 
 export function wipe(folder: string): void {

@@ -5,8 +5,8 @@ export const storeMutants: Mutant[] = [
   {
     name: 'confirm-before-sync',
     file: 'node/store/tail.ts',
-    find: '    synced = false\n    await file.sync()\n',
-    replace: '    synced = false\n',
+    find: '    await file.write(pieces, position)\n',
+    replace: '    void file.write(pieces, position).catch(() => {})\n',
     breaks: 'G1',
     why: 'a power cut takes what was said to be on disk',
   },
@@ -22,8 +22,8 @@ export const storeMutants: Mutant[] = [
   {
     name: 'ignore-a-full-disk',
     file: 'node/store/tail.ts',
-    find: '    throw new WriteFailure(synced && cut, cause)\n',
-    replace: '    if (cut && !synced) throw new WriteFailure(false, cause)\n',
+    find: '    throw new WriteFailure(cut && isFull(cause), cause)\n',
+    replace: '    if (!cut || !isFull(cause)) throw new WriteFailure(false, cause)\n',
     breaks: 'G1',
     why: 'what did not fit counts as stored',
   },

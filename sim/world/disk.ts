@@ -1,7 +1,7 @@
 /**
  * A disk that behaves as disks do on the bad day. What is written sits in a cache until it is synced. A killed process loses nothing of
  * it (the kernel has it); a power cut loses what was not synced, in part: writes are lost, kept or torn at random, later ones
- * may survive earlier ones. Bits flip, files are truncated, space runs out, and everything takes its time.
+ * may survive earlier ones, and of one over what was there before any sectors. Bits flip, files are truncated, space runs out, and everything takes its time.
  */
 import type { Disk, DiskFile } from '../../node/ports.ts'
 import type { Rng } from './random.ts'
@@ -25,6 +25,10 @@ interface Unsynced {
 
 /** Pages, so that a file that grows is not copied again and again. */
 const pageBytes = 64 * 1024
+/** What a disk writes whole or not at all. */
+const sectorBytes = 512
+/** Zeros that are written ahead of a file that grows, at most. */
+const aheadMax = 8 * 1024
 const healthy: DiskTiming = { operationMs: 0.05, syncMs: 2 }
 
 class Content {
@@ -50,6 +54,12 @@ class Content {
     return copy
   }
 
+  /** Where what was written ends, without the zeros that were written ahead of it. */
+  get end(): number {
+    const from = Math.max(0, this.#size - aheadMax)
+    return from + this.slice(from).findLastIndex((byte) => byte !== 0) + 1
+  }
+
   flip(position: number, bits: number): void {
     for (const { page, from } of this.#parts(position, 1)) page[from] = (page[from] as number) ^ bits
   }
@@ -69,7 +79,7 @@ class Content {
     this.#unsynced = []
   }
 
-  /** A power cut: of what was not synced, each write is lost, kept, or kept in part. */
+  /** A power cut: of what was not synced, each write is lost, kept, or kept in part: its beginning, or where the file was as long before some of it. */
   losePower(random: Rng): void {
     const writes = this.#unsynced.splice(0)
     for (const { position, before, sizeBefore } of [...writes].reverse()) {
@@ -80,7 +90,18 @@ class Content {
       const fate = random.float()
       if (fate < 0.4) continue
       if (bytes === undefined) this.#size = Math.min(this.#size, position)
-      else this.#put(position, fate < 0.8 ? bytes : bytes.slice(0, random.int(0, bytes.length)))
+      else if (fate < 0.8) this.#put(position, bytes)
+      else if (fate < 0.9 || position + bytes.length > this.#size)
+        this.#put(position, bytes.slice(0, random.int(0, bytes.length)))
+      else this.#putSectors(position, bytes, random)
+    }
+  }
+
+  #putSectors(position: number, bytes: Uint8Array, random: Rng): void {
+    for (let at = position; at < position + bytes.length; ) {
+      const end = Math.min(position + bytes.length, (Math.floor(at / sectorBytes) + 1) * sectorBytes)
+      if (random.float() < 0.5) this.#put(at, bytes.subarray(at - position, end - position))
+      at = end
     }
   }
 
@@ -153,19 +174,19 @@ export class SimDisk implements Disk {
     for (const content of this.#files.values()) content.losePower(this.#random)
   }
 
-  /** Flips one random bit of a file that has any; says where. */
+  /** Flips one random bit of what was written to a file; says where. */
   flipBit(path: string): { position: number } | undefined {
     const content = this.#files.get(path)
-    if (content === undefined || content.size === 0) return undefined
-    const position = this.#random.int(0, content.size - 1)
+    if (content === undefined || content.end === 0) return undefined
+    const position = this.#random.int(0, content.end - 1)
     content.flip(position, 1 << this.#random.int(0, 7))
     return { position }
   }
 
-  /** Cuts bytes off the end of a file, for good. */
+  /** Cuts bytes off the end of what was written to a file, for good. */
   cutEnd(path: string, count: number): void {
     const content = this.#files.get(path)
-    content?.truncate(Math.max(0, content.size - count))
+    content?.truncate(Math.max(0, content.end - count))
     content?.sync()
   }
 
@@ -189,14 +210,14 @@ export class SimDisk implements Disk {
     }
   }
 
-  async open(path: string): Promise<DiskFile> {
+  async open(path: string, { grows = false } = {}): Promise<DiskFile> {
     await this.#takes('operation')
     let content = this.#files.get(path)
     if (content === undefined) {
       content = new Content()
       this.#files.set(path, content)
     }
-    return this.#file(content)
+    return this.#file(content, grows)
   }
 
   async list(folder: string): Promise<string[]> {
@@ -214,26 +235,35 @@ export class SimDisk implements Disk {
       if (known === path || known.startsWith(`${path}/`)) this.#files.delete(known)
   }
 
-  #file(content: Content): DiskFile {
+  #file(content: Content, grows: boolean): DiskFile {
+    /** Of what was written; what follows of one that grows are zeros. */
+    let end = content.size
     return {
-      size: async () => content.size,
+      size: async () => (grows ? end : content.size),
       read: async (into, position) => {
         await this.#takes('operation')
-        return content.read(into, position)
+        return content.read(grows ? into.subarray(0, Math.max(0, end - position)) : into, position)
       },
       write: async (pieces, position) => {
         // As the caller may use its buffers again, what is written is what they hold now.
         const bytes = Buffer.concat(pieces)
         await this.#takes('operation')
-        const grown = Math.max(0, position + bytes.length - content.size)
+        // On a full disk nothing fits any more, also where zeros were written ahead.
+        const grown = Math.max(0, position + bytes.length - (grows ? end : content.size))
         const room = Math.max(0, this.capacity - this.used)
         const fits = grown <= room ? bytes : bytes.slice(0, Math.max(0, bytes.length - (grown - room)))
-        if (fits.length > 0) content.write(position, fits)
+        const isLonger = grows && position + bytes.length > content.size
+        const ahead = isLonger ? Math.min(position + bytes.length, aheadMax, Math.max(0, room - grown)) : 0
+        if (fits.length > 0) content.write(position, ahead > 0 ? Buffer.concat([fits, new Uint8Array(ahead)]) : fits)
         if (fits.length < bytes.length)
           throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+        await this.#takes('sync')
+        content.sync()
+        end = Math.max(end, position + bytes.length)
       },
       truncate: async (size) => {
         await this.#takes('operation')
+        end = size
         if (size < content.size) content.truncate(size)
         else if (size > content.size) content.write(content.size, new Uint8Array(size - content.size))
       },
@@ -241,7 +271,9 @@ export class SimDisk implements Disk {
         await this.#takes('sync')
         content.sync()
       },
-      close: async () => undefined,
+      close: async () => {
+        if (grows && end < content.size) content.truncate(end)
+      },
     }
   }
 

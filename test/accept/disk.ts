@@ -1,5 +1,6 @@
 /** What every Disk must do; `make` gives one that is empty. */
 import * as assert from 'uvu/assert'
+import { limits } from '../../node/limits.ts'
 import type { Disk } from '../../node/ports.ts'
 import type { Suite, TestTools } from '../helper/suite.ts'
 
@@ -65,6 +66,38 @@ export function acceptDisk(test: Suite, name: string, make: (tools: TestTools) =
     await writer.close()
     const again = tools.use(await disk.open('d/f'))
     assert.is(await again.size(), 4)
+  })
+
+  test(`${name}: of a file that grows only what was written is seen, until a crash leaves zeros behind it`, async (tools) => {
+    const disk = make(tools)
+    const file = await disk.open('g', { grows: true })
+    let written = ''
+    for (let i = 0; i < 200; i++) {
+      const piece = `${i} ${'x'.repeat(i * 7)}\n`
+      await file.write([bytes(piece)], written.length)
+      written += piece
+      assert.is(await file.size(), written.length)
+      const into = new Uint8Array(piece.length + 100)
+      assert.is(await file.read(into, written.length - piece.length), piece.length)
+      assert.is(text(into.subarray(0, piece.length)), piece)
+      // As one would find it after a crash now.
+      const found = await disk.open('g')
+      const all = new Uint8Array(await found.size())
+      await found.read(all, 0)
+      assert.is(text(all.subarray(0, written.length)), written)
+      assert.ok(all.length - written.length <= limits.roomBytesMax)
+      assert.ok(all.subarray(written.length).every((byte) => byte === 0))
+      await found.close()
+    }
+    await file.truncate(5)
+    assert.is(await file.size(), 5)
+    await file.write([bytes('end')], 5)
+    await file.close()
+    const again = tools.use(await disk.open('g', { grows: true }))
+    assert.is(await again.size(), 8)
+    const into = new Uint8Array(9)
+    assert.is(await again.read(into, 0), 8)
+    assert.is(text(into.subarray(0, 8)), `${written.slice(0, 5)}end`)
   })
 
   test(`${name}: a removed file is gone, with a folder all in it, and removing nothing is no error`, async (tools) => {

@@ -50,6 +50,46 @@ test('an end torn at any byte of the last frame is cut, and the log goes on', as
   }
 })
 
+test('zeros that were written ahead are no damage, and are cut', async () => {
+  const batches = feed(1).many(40)
+  for (const zeros of [1, 23, 24, 5_000, limits.roomBytesMax]) {
+    const place = await filled(batches.slice(0, 39), 4_000)
+    assert.ok(place.paths.length > 2)
+    const before = await Promise.all(place.paths.map((path) => bytesOf(place.disk, path)))
+    for (const [i, path] of place.paths.entries())
+      await rewrite(place.disk, path, Buffer.concat([before[i] as Uint8Array, Buffer.alloc(zeros)]))
+    const { log, store, events, close } = await place.open()
+    assert.equal(store.found, [])
+    assert.equal(await readAll(log), namesOf(batches.slice(0, 39)))
+    await log.append([batches[39] as Batch])
+    assert.equal(await readAll(log), namesOf(batches))
+    await close()
+    assert.equal(events, [])
+    assert.equal(
+      await Promise.all(place.paths.slice(0, -1).map((path) => bytesOf(place.disk, path))),
+      before.slice(0, -1),
+    )
+  }
+})
+
+test('an end torn before zeros that were written ahead is cut with them', async () => {
+  const batches = feed(1).many(3)
+  const place = await filled(batches)
+  const last = place.starts[2] as number
+  for (let size = last + 1; size < place.bytes.length; size += 7) {
+    await rewrite(place.disk, place.path, Buffer.concat([place.bytes.slice(0, size), Buffer.alloc(3_000)]))
+    const { log, store, close } = await place.open()
+    assert.equal(
+      store.found.map(({ kind, position }) => [kind, position]),
+      [['torn-end', last]],
+    )
+    await log.append([batches[2] as Batch])
+    assert.equal(await readAll(log), namesOf(batches))
+    await close()
+    assert.equal(await bytesOf(place.disk, place.path), place.bytes)
+  }
+})
+
 test('one flipped bit anywhere in a middle frame costs that frame, and giving it back restores every byte', async () => {
   const [a, b] = [feed(1), feed(2)]
   const batches = [a.next(), b.next(), a.next(), b.next(1), a.next(), b.next()]

@@ -22,6 +22,12 @@ export function faultyDisk(inner: Disk) {
   /** When set, syncs wait for it. */
   const gate: { closed: Promise<void> | undefined } = { closed: undefined }
 
+  const synced = async () => {
+    await gate.closed
+    counts.syncs++
+    if (faults.failSync) throw failure('EIO')
+  }
+
   const wrap = (file: DiskFile): DiskFile => ({
     size: () => file.size(),
     async read(into, position) {
@@ -35,15 +41,14 @@ export function faultyDisk(inner: Disk) {
       faults.quota -= fits
       await file.write([all.subarray(0, fits)], position)
       if (fits < all.length) throw failure('ENOSPC')
+      await synced()
     },
     async truncate(size) {
       if (faults.failTruncate) throw failure('EIO')
       await file.truncate(size)
     },
     async sync() {
-      await gate.closed
-      counts.syncs++
-      if (faults.failSync) throw failure('EIO')
+      await synced()
       await file.sync()
     },
     async close() {
@@ -53,12 +58,12 @@ export function faultyDisk(inner: Disk) {
   })
 
   const disk: Disk = {
-    async open(path) {
+    async open(path, options) {
       if (faults.failOpen) throw failure('EMFILE')
       counts.opens++
       counts.open++
       counts.openMost = Math.max(counts.openMost, counts.open)
-      return wrap(await inner.open(path))
+      return wrap(await inner.open(path, options))
     },
     list: (folder) => inner.list(folder),
     remove: (path) => inner.remove(path),
