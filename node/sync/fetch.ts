@@ -118,7 +118,8 @@ export class Fetch {
       if (request.feed !== feed || request.topic !== topic) continue
       request.stored += bytes
       if (request.stored >= limits.wantBytes / 2) {
-        const budget = Math.min(request.stored, limits.wantBytes)
+        // All of it: of a body larger than the budget the friend has sent more than it was given.
+        const budget = request.stored
         request.allowed += budget
         request.stored = 0
         this.#options.linkOf(request.peer)?.send(encodeFrame({ type: 'more', id: request.id, budget }))
