@@ -85,6 +85,7 @@ export class Fetch {
       this.#onWhole(request, { head, body: frame.body.subarray() })
       return
     }
+    if (frame.body.length > bodyBytes) throw new WireError('a body longer than its head says')
     request.partial = new PartialBatch(head)
     request.partial.add(frame.body)
     this.input({ type: 'progress', id: request.id })

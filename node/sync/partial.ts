@@ -17,10 +17,10 @@ export class PartialBatch {
     return this.#filled === this.#batch.body.length ? this.#batch : undefined
   }
 
-  /** Throws WireError for more than the head says. */
+  /** Throws WireError for what there is no room for. */
   add(piece: Uint8Array | Uint8ArrayList): void {
     const { body } = this.#batch
-    if (this.#filled + piece.length > body.length) throw new WireError('a body longer than its head says')
+    if (this.#filled + piece.length > body.length) throw new WireError('a piece of no body')
     for (const part of piece instanceof Uint8Array ? [piece] : piece) {
       body.set(part, this.#filled)
       this.#filled += part.length

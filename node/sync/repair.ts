@@ -81,7 +81,13 @@ export class Repair {
     if (asked?.peer !== peer) return true
     const head = openHead(frame.head)
     const { seq, bodyBytes, topic } = head.head
-    if (head.feed !== asked.feed || seq !== asked.seq || topic !== asked.log.topic || bodyBytes > limits.bodyBytesMax) {
+    if (
+      head.feed !== asked.feed ||
+      seq !== asked.seq ||
+      topic !== asked.log.topic ||
+      bodyBytes > limits.bodyBytesMax ||
+      frame.body.length > bodyBytes
+    ) {
       throw new WireError('a batch that was not asked for')
     }
     asked.partial = new PartialBatch(head)
