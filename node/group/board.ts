@@ -85,6 +85,21 @@ export class Board {
     return this.#log === undefined ? {} : this.#coverage.of(this.#log.feeds)
   }
 
+  /** Up to where the newest notices of these are known here. */
+  tailsOf(peers: readonly PeerId[]): Covers {
+    const tails: Covers = {}
+    if (peers.length === 0) return tails
+    for (const [feed, { author }] of this.#log?.feeds ?? []) {
+      const upTo = peers.includes(author) ? this.#coverage.upTo(feed) : 0
+      if (upTo > 0) tails[feed] = upTo
+    }
+    return tails
+  }
+
+  knows(tails: Covers): boolean {
+    return Object.entries(tails).every(([feed, upTo]) => this.#coverage.upTo(feed as FeedId) >= upTo)
+  }
+
   /** All that is known here was summed up just now. */
   summed(): void {
     this.#bytesSinceSum = 0

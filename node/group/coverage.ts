@@ -20,6 +20,11 @@ export class Coverage {
     return this.#gaps
   }
 
+  /** Up to where its notices are taken in without a gap. */
+  upTo(feed: FeedId): number {
+    return (this.#known.get(feed)?.low ?? 1) - 1
+  }
+
   /** This notice was read. */
   read(feed: FeedId, seq: number): void {
     this.#mark(feed, seq, seq + 1)

@@ -12,8 +12,8 @@
  * 5. With a quorum a claim is granted only when a majority of the voters tells of it (`known`), and of two claims under one term each tells only of the one
  *    that it heard first, and of none while it hears whoever has the slot: so no term is had by two, also where these cannot hear each other.
  *    Whoever held the slot was heard by a majority too, so one of them knows both. A vote counts when what its voter had heard is known to the
- *    claimant as well: what was acknowledged by then is known to whoever takes the slot over, and who acknowledges later hears of the claim
- *    along with being heard, and that it has lost the slot. Nobody claims what somebody holds whom others hear. Where no claim gets its
+ *    claimant as well, of those that are silent now up to the last notice: what was acknowledged by then is known to whoever takes the slot over, and
+ *    who acknowledges later hears of the claim along with being heard, and that it has lost the slot. Nobody claims what somebody holds whom others hear. Where no claim gets its
  *    majority, it is made again under the next term after a lease.
  * 6. The heir of a holder that is suspected says so in its beats while the lease still runs, which changes nothing for the holder. When the holder is not live
  *    any more that counts as a claim made then: so the slot is free for the lease alone, and not for a claim besides. With a quorum there are no heirs.
@@ -26,6 +26,7 @@
  */
 import { limits } from '../limits.ts'
 import type { PeerId } from '../types.ts'
+import type { Covers } from './coverage.ts'
 import { isCloser } from './slots.ts'
 
 export type SlotTerm = [slot: number, term: number]
@@ -48,6 +49,12 @@ export type LeaseEffect =
 /** By member, the number of the last beat of it that somebody had heard. */
 export type HeardBeats = Readonly<Record<string, number>>
 
+/** What a voter knew as it voted: who was heard, and what those that were silent had told after their last beat. */
+export interface Vote {
+  heard: HeardBeats
+  tails: Covers
+}
+
 /** What `tick` goes by. */
 export interface LeaseView {
   now: number
@@ -69,7 +76,7 @@ export interface LeaseView {
   /** Whether our last beat went out. */
   told: boolean
   /** Whether enough others tell of a claim of ours for it to be granted; without a quorum nobody has to. */
-  isMajority(votes: ReadonlyMap<PeerId, HeardBeats>): boolean
+  isMajority(votes: ReadonlyMap<PeerId, Vote>): boolean
 }
 
 /** What we claim, or will if its holder stays silent. */
@@ -81,8 +88,8 @@ interface Claim {
   since: number
   /** Nobody had it, as far as we knew. */
   wasFree: boolean
-  /** Who tells of it, and what each had heard as it did so first. */
-  votes: Map<PeerId, HeardBeats>
+  /** Who tells of it, and what each knew as it did so first. */
+  votes: Map<PeerId, Vote>
 }
 
 /** `term` is the highest known. `since` is also when it began to be handed over; of one that is not to be yet, when it may be. */
@@ -221,12 +228,12 @@ export class Leases {
   }
 
   /** What somebody else, `by`, knows of us and others. Where that is out of date, the holder's next beat says so. */
-  onKnown(by: PeerId, known: readonly KnownSlot[], heard: HeardBeats = {}, isLive = nobodyIs): LeaseEffect[] {
+  onKnown(by: PeerId, known: readonly KnownSlot[], vote: Vote = nothing, isLive = nobodyIs): LeaseEffect[] {
     return known.flatMap(([number, term, peer, held]) => {
       const slot = this.#slots[number]
       if (slot === undefined || term > slot.term + limits.groupTermLead) return []
       if (peer === this.#me) {
-        if (slot.holder === this.#me && slot.term === term && !slot.votes.has(by)) slot.votes.set(by, heard)
+        if (slot.holder === this.#me && slot.term === term && !slot.votes.has(by)) slot.votes.set(by, vote)
         return []
       }
       // What the holder itself said is no less than that.
@@ -316,6 +323,7 @@ export class Leases {
   }
 }
 
+const nothing: Vote = { heard: {}, tails: {} }
 const nobodyIs = (_peer: PeerId): boolean => false
 
 function claimOf({ term, holder }: Slot, { now }: LeaseView): Claim {

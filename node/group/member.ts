@@ -93,7 +93,7 @@ export class Member {
     const { settings, control } = options
     this.#parts = parts
     this.options = options
-    this.#roster = new Roster({ me, run: clock.now(), settings })
+    this.#roster = new Roster({ me, run: clock.now(), settings, knows: (tails) => this.#board.knows(tails) })
     this.#pulse = new Pulse(clock, beatMsOf(settings), () => this.#beat())
     this.#ledger = new Ledger({
       me,
@@ -484,7 +484,8 @@ export class Member {
     void this.#work?.again()
     this.#tellHad()
     // A beat that cannot be written renews nothing: the lease runs out.
-    this.#board.note({ type: 'beat', ...beat, ...this.#exchange.own() }).then(
+    const tails = beat.known && this.#board.tailsOf((beat.silent ?? []).map(([peer]) => peer))
+    this.#board.note({ type: 'beat', ...beat, ...(tails && { tails }), ...this.#exchange.own() }).then(
       () => this.#onBeatWritten(beat.n),
       () => undefined,
     )

@@ -121,6 +121,8 @@ const notice = z.discriminatedUnion('type', [
     heard: z.record(peer, count).optional(),
     voters: voters.optional(),
     known: known.optional(),
+    /** And up to where notices of those that are silent are known to it. */
+    tails: z.record(feed, count.min(1)).optional(),
   }),
   z.object({
     type: z.literal('had'),

@@ -16,7 +16,8 @@
  */
 import { limits } from '../limits.ts'
 import type { GroupSettings, PeerId } from '../types.ts'
-import { type HeardBeats, type Holding, type KnownSlot, type LeaseEffect, Leases } from './leases.ts'
+import type { Covers } from './coverage.ts'
+import { type HeardBeats, type Holding, type KnownSlot, type LeaseEffect, Leases, type Vote } from './leases.ts'
 import { Members, type Sign, type Silence } from './members.ts'
 import { Quorum, type Voters } from './quorum.ts'
 import { assign, slotCount } from './slots.ts'
@@ -27,6 +28,8 @@ export interface Beat extends Sign, Holding {
   voters?: Voters | undefined
   /** What others have, as far as its sender knows: only where the group asks for a quorum. */
   known?: KnownSlot[] | undefined
+  /** Up to where notices of those that are silent are known to its sender. */
+  tails?: Covers | undefined
 }
 
 /** What a sum says of it. */
@@ -45,6 +48,8 @@ export interface RosterOptions {
   /** When this run began, ms. */
   run: number
   settings: GroupSettings
+  /** Whether notices up to there are known here. Default: they are. */
+  knows?: (tails: Covers) => boolean
 }
 
 export function beatMsOf({ leaseMs }: GroupSettings): number {
@@ -215,7 +220,8 @@ export class Roster {
     if (this.#quorum !== undefined) this.#onHeard(this.#quorum, peer, beat.heard ?? {}, now)
     const isHeld = (other: PeerId) => this.#isHeld(other, now)
     const effects = this.#leases.onBeat(peer, beat, isHeld)
-    if (beat.known !== undefined) effects.push(...this.#leases.onKnown(peer, beat.known, beat.heard, isHeld))
+    const { known, heard = {}, tails = {} } = beat
+    if (known !== undefined) effects.push(...this.#leases.onKnown(peer, known, { heard, tails }, isHeld))
     return this.#ofRecords(effects)
   }
 
@@ -264,7 +270,7 @@ export class Roster {
     )
     const mayClaim = now >= this.#listenUntil && (!settings.quorum || entitled)
     this.#n++
-    const isMajority = (votes: ReadonlyMap<PeerId, HeardBeats>) =>
+    const isMajority = (votes: ReadonlyMap<PeerId, Vote>) =>
       this.#quorum?.isMajority((peer) => this.#isKnown(votes.get(peer))) !== false
     const leaving = this.#leaving
     if (leaving) this.#leftIn = Math.min(this.#leftIn, this.#n)
@@ -319,11 +325,12 @@ export class Roster {
     for (const [other, n] of Object.entries(heard)) if (other !== me) this.#members.onHeardOf(other as PeerId, n, now)
   }
 
-  /** Whether we have heard all that somebody had heard. */
-  #isKnown(heard: HeardBeats | undefined): boolean {
-    if (heard === undefined) return false
-    const { me } = this.#options
-    return Object.entries(heard).every(([peer, n]) => peer === me || this.#members.knownOf(peer as PeerId) >= n)
+  /** Whether we know all that somebody knew as it voted. */
+  #isKnown(vote: Vote | undefined): boolean {
+    if (vote === undefined) return false
+    const { me, knows } = this.#options
+    const isHeard = ([peer, n]: [string, number]) => peer === me || this.#members.knownOf(peer as PeerId) >= n
+    return Object.entries(vote.heard).every(isHeard) && knows?.(vote.tails) !== false
   }
 
   /** Where a member is not heard by us alone, it would lose what it holds to a claim of ours that cannot be granted. */

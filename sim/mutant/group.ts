@@ -93,6 +93,14 @@ export const groupMutants: Mutant[] = [
     why: 'who was away takes for free what others have taken over',
   },
   {
+    name: 'count-votes-of-those-who-know-more',
+    file: 'node/group/roster.ts',
+    find: ' && knows?.(vote.tails) !== false',
+    replace: '',
+    breaks: 'G7',
+    why: 'what a dead holder acknowledged last is done again by who took its slots over',
+  },
+  {
     name: 'quorum-of-one',
     file: 'node/group/quorum.ts',
     find: 'return numbers[Math.floor(peers.length / 2)] ?? 0',

@@ -258,22 +258,25 @@ test(
   slow,
 )
 
-test(
-  'with a quorum they do so even where a power cut leaves a member without friends for a while',
-  () =>
-    simulate({ peers: 4, seed: 9 }, async (world) => {
-      const shift = new Shift(world, { type: 'key-shared', leaseMs: 3_000, maxReceives: 100, quorum: true })
-      const inHands = await churn(world, shift, 'power')
-      inOrder(shift)
-      // An acknowledgement that its consumer did not live to see may have gone as far as its own disk.
-      const { deliveredTwice } = await shift.status(world.peers[0])
-      assert.equal(
-        deliveredTwice.filter((id) => !inHands.has(id)),
-        [],
-      )
-    }),
-  slow,
-)
+// Of the last three seeds a member that took slots over knew less of their last holder than who voted for it.
+for (const seed of [9, 56, 96, 99]) {
+  test(
+    `with a quorum they do so even where power cuts leave members without friends for a while (seed ${seed})`,
+    () =>
+      simulate({ peers: 4, seed }, async (world) => {
+        const shift = new Shift(world, { type: 'key-shared', leaseMs: 3_000, maxReceives: 100, quorum: true })
+        const inHands = await churn(world, shift, 'power')
+        inOrder(shift)
+        // An acknowledgement that its consumer did not live to see may have gone as far as its own disk.
+        const { deliveredTwice } = await shift.status(world.peers[0])
+        assert.equal(
+          deliveredTwice.filter((id) => !inHands.has(id)),
+          [],
+        )
+      }),
+    slow,
+  )
+}
 
 test('a consumer that takes too long loses the record, unless it asks for more time', () =>
   simulate({ peers: 2, seed: 11 }, async (world) => {
