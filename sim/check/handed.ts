@@ -220,13 +220,14 @@ export class HandedOut {
    */
   #dead(): Wrong[] {
     const { maxReceives, quorum, consumers } = this.#group
-    const { groups, peerNotes } = this.#evidence.history
-    const stops = peerNotes.filter(
-      ({ peer, what }) => (what === 'killed' || what === 'power') && consumers.some((one) => one.peer === peer),
-    )
+    const { groups, peerNotes, faults } = this.#evidence.history
+    const isConsumer = (peer: string) => consumers.some((one) => one.peer === peer)
+    const ends = peerNotes.filter(({ peer, what }) => (what === 'killed' || what === 'power') && isConsumer(peer))
+    const pauses = faults.filter(({ event }) => event.kind === 'pause' && isConsumer(event.peer))
     const unasked = consumers.some(({ oneByOne, receive }) => oneByOne || receive !== undefined)
-    // Whoever stops between telling that a record is handed out and handing it out has used up one of its attempts.
-    const mayBeUnseen = quorum || unasked || stops.length >= maxReceives
+    // Whoever ends between telling that a record is handed out and handing it out has used up one of its attempts, and so has who pauses there
+    // until its lease has run out.
+    const mayBeUnseen = quorum || unasked || ends.length + pauses.length >= maxReceives
     const name = groupOf(this.#group)
     const seen = new Set(groups.handed.filter(({ shift }) => shift.group === name).map(recordOf))
     const dead = groups.dead.filter(({ group }) => group === name)
