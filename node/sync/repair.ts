@@ -129,10 +129,14 @@ export class Repair {
     if (await log.repair(batch)) this.#turn.delete(`${feed}/${seq}`)
   }
 
-  /** It has to be the one that the batch after it names. */
-  async #fits(log: TopicLog, batch: Batch): Promise<boolean> {
-    const after = await log.head(batch.head.feed, batch.head.head.seq + 1)
-    return after === undefined || Buffer.compare(after.head.prev, batch.head.hash) === 0
+  /** It has to name the batch before it, and the one after it has to name it: of a fork somebody may hold another. Of a run of holes the first comes first. */
+  async #fits(log: TopicLog, { head }: Batch): Promise<boolean> {
+    const { feed } = head
+    const { seq, prev } = head.head
+    const [before, after] = [await log.head(feed, seq - 1), await log.head(feed, seq + 1)]
+    if (before !== undefined && Buffer.compare(prev, before.hash) !== 0) return false
+    if (after !== undefined) return Buffer.compare(after.head.prev, head.hash) === 0
+    return before !== undefined || !log.holes().some((hole) => hole.feed === feed && hole.seq === seq - 1)
   }
 
   #isAsked(log: TopicLog, feed: FeedId, seq: number): boolean {
