@@ -424,7 +424,8 @@ export class Member {
         this.#onOpening(notice.opened)
         this.#apply(this.#roster.onSum(notice))
         if (notice.sought !== undefined) this.#onSeek(notice.sought)
-        this.#ledger.onSum(by === this.#parts.me ? { ...notice, had: [] } : notice)
+        // What we had in this run is known. Of an earlier one, only what we summed up ourselves may tell, where nobody else heard of it.
+        this.#ledger.onSum(by === this.#parts.me && this.#desk !== undefined ? { ...notice, had: [] } : notice)
         if (notice.lent !== undefined && !isOld) this.#exchange.onLent(notice.lent)
         break
       default:

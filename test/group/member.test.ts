@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import * as assert from 'uvu/assert'
 import { isError } from '../../node/errors.ts'
+import { Indexes } from '../../node/group/indexes.ts'
+import { encodeNotice, type SumNotice } from '../../node/group/notice.ts'
+import { checkGroupOptions } from '../../node/group/settings.ts'
 import { Sweep } from '../../node/group/sweep.ts'
 import { limits } from '../../node/limits.ts'
-import type { GroupRecord } from '../../node/types.ts'
+import type { FeedId, GroupRecord } from '../../node/types.ts'
 import { suite } from '../helper/suite.ts'
 import { control, jobs, place, settle } from './members.ts'
 
@@ -51,6 +54,32 @@ test('old notices go, and what is left tells a newcomer everything', async ({ us
     'and the terms',
   )
   assert.equal(b.blamed, [])
+})
+
+test('what a member did before it was killed, and only its own sum tells of, is found when another does it again', async ({
+  use,
+}) => {
+  const { peer } = await place()
+  const [a, b] = [peer(1), peer(2)]
+  use(a.groups)
+  const feed = '0123456789abcdef0123456789abcdef' as FeedId
+  const { settings } = checkGroupOptions(jobs, 'work', {})
+  const sum: SumNotice = {
+    type: 'sum',
+    opened: { settings, start: { since: 0, skip: {} }, created: 1, by: a.id },
+    terms: [],
+    progress: { feeds: { [feed]: { all: 5, slots: [] } }, attempts: [] },
+    part: [0, 1],
+    covers: {},
+    had: [[a.id, feed, [[0, new Indexes(3)]]]],
+  }
+  await a.say(control, encodeNotice(sum))
+  const group = a.group({})
+  assert.equal((await group.status()).deliveredTwice, [])
+  await b.say(control, encodeNotice({ type: 'work', feeds: [[feed, [], [[0, 3, new Indexes(3)]]]] }))
+  await settle()
+  assert.equal((await group.status()).deliveredTwice, [`${feed}/3`])
+  assert.equal(a.blamed, [])
 })
 
 test('who leaves says so once for all its slots', async ({ use }) => {
