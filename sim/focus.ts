@@ -5,7 +5,8 @@
  * - `lease`: members pause for about a lease, or for so long that their connections are lost, while consumers work for about a lease.
  * - `vote`: groups with a quorum on meshes that are cut in two for longer than a silent voter is kept, while members come.
  * - `damage`: bits flip in the logs of one member while it is down, and nothing that was said is summed up soon.
- * - `loan`: records of a queue are worked on for long by whoever borrowed them, or expire within moments, while members die.
+ * - `loan`: records of a queue are worked on for long by whoever borrowed them, or expire within moments by clocks that agree, while members die and links
+ *   are slow.
  */
 import type { ConsumerPlan, FaultEvent, Focus, GroupPlan, Plan } from './plan.ts'
 import { Rng } from './world/random.ts'
@@ -60,6 +61,7 @@ const sharpen: Record<Focus, (plan: Plan, random: Rng) => Plan> = {
     return { ...rest, timeline: events }
   },
   loan(plan, random) {
+    for (const peer of plan.peers) Object.assign(peer, { skewMs: 0, driftPerMille: 0 })
     for (const group of groupsOf(plan)) group.visibilityMs = random.pick([8_000, 20_000])
     for (const consumer of consumersOf(plan)) if (random.chance(0.5)) consumer.workMs = random.int(2_000, 7_000)
     for (const { asks } of plan.workload.publishers) {
@@ -70,7 +72,14 @@ const sharpen: Record<Focus, (plan: Plan, random: Rng) => Plan> = {
     const events = times(random, plan, 1, 5).map(
       (at): FaultEvent => ({ kind: 'kill', at, forMs: random.int(500, 10_000), peer: random.pick(membersOf(plan)) }),
     )
-    return { ...plan, timeline: events }
+    if (random.chance(0.5)) {
+      const names = plan.peers.map(({ name }) => name)
+      const quality = { delayMs: random.int(150, 500), jitterMs: 0, bytesPerSecond: 1_000_000 }
+      // Those who cannot meet when a group begins are two groups, whatever it asks for.
+      const at = Math.min(15_000, plan.safetyMs)
+      events.push({ kind: 'delay', at, forMs: plan.safetyMs - at, from: names, to: names, quality })
+    }
+    return { ...plan, timeline: events.sort((a, b) => a.at - b.at) }
   },
 }
 
