@@ -5,21 +5,13 @@
  */
 import assert from 'node:assert/strict'
 import { limits } from '../limits.ts'
-import type { FeedId, Headers, TopicName } from '../types.ts'
+import type { FeedId, TopicName } from '../types.ts'
 import { sha256 } from '../wire/bytes.ts'
 import { Compressor } from '../wire/compress.ts'
 import { type Batch, feedIdOf, signHead } from '../wire/head.ts'
 import type { SigningKey } from '../wire/key.ts'
-import { encodeRecords } from '../wire/record.ts'
+import { encodeRecords, type RecordInput } from '../wire/record.ts'
 import type { Stamp } from './hlc.ts'
-
-export interface OutgoingRecord {
-  value: Uint8Array
-  key?: string
-  headers?: Headers
-  /** Ms. What lies before the batch's stamp counts as that. */
-  time: number
-}
 
 export class FeedWriter {
   readonly feed: FeedId
@@ -43,11 +35,12 @@ export class FeedWriter {
   }
 
   /**
-   * The next batch of the feed: 1 to `limits.batchRecordsMax` records whose `recordSize`s fit a body.
+   * The next batch of the feed: 1 to `limits.batchRecordsMax` records whose `recordSize`s fit a body; the time of what lies before the stamp
+   * is that of the stamp.
    * Throws `RecordTooLarge`, and then no number is used up.
    */
-  seal(records: readonly OutgoingRecord[], stamp: Stamp): Batch {
-    const raw = encodeRecords(records.map((record) => withDelta(record, stamp.time)))
+  seal(records: readonly RecordInput[], stamp: Stamp): Batch {
+    const raw = encodeRecords(records, stamp.time)
     assert(raw.length <= limits.bodyBytesMax, 'a batch is sealed before it outgrows limits.bodyBytesMax')
     const { body, compression } = this.#compressor.compress(raw)
     const head = signHead(
@@ -75,9 +68,4 @@ export class FeedWriter {
     this.#prev = head.hash
     return { head, body }
   }
-}
-
-function withDelta(record: OutgoingRecord, time: number) {
-  const { value, key, headers } = record
-  return { value, key, headers, timeDelta: Math.max(0, Math.floor(record.time) - time) }
 }

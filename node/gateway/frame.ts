@@ -158,7 +158,7 @@ export function badRequest(message: string): GrapevineError<'ApiFailed'> {
 }
 
 export function packOutgoing(head: Omit<z.infer<typeof publishHead>, 'count'>, records: RecordInput[]): Uint8Array {
-  return packFrame({ ...head, count: records.length }, encodeRecords(records))
+  return packFrame({ ...head, count: records.length }, encodeRecords(records, 0))
 }
 
 /** The records of a binary message to `/v1/publish`. Throws `ApiFailed` when they are malformed. */
@@ -179,13 +179,7 @@ type Delivered = Omit<Message<Uint8Array>, 'ack'>
 /** `first` is the number of the first of `messages` among all that this reader was sent; `more` goes into the JSON part. */
 export function packDelivery(messages: readonly Delivered[], first: number, more: object = {}): Uint8Array {
   const time = messages.reduce((least, message) => Math.min(least, message.time), Number.POSITIVE_INFINITY)
-  const records = messages.map(({ value, key, headers, time: at }) => ({
-    value,
-    headers,
-    timeDelta: at - time,
-    ...(key === undefined ? {} : { key }),
-  }))
-  return packFrame({ first, time, runs: runsOf(messages), ...more }, encodeRecords(records))
+  return packFrame({ first, time, runs: runsOf(messages), ...more }, encodeRecords(messages, time))
 }
 
 function runsOf(messages: readonly Delivered[]): Run[] {

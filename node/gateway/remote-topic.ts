@@ -224,7 +224,7 @@ export class RemoteTopic<T> implements Topic<T> {
 function recordOf(codec: Codec, { value, key, headers }: Outgoing<unknown>): RecordInput {
   const record = {
     value: codec.encode(value),
-    timeDelta: 0,
+    time: 0,
     ...(key === undefined ? {} : { key }),
     ...(headers ? { headers } : {}),
   }

@@ -1,8 +1,8 @@
 /** Dead letters: the record as it was, with headers that say where it came from and why it is here. */
 import { isError } from '../errors.ts'
-import type { OutgoingBytes } from '../topic/publisher.ts'
 import type { Topics } from '../topic/topics.ts'
 import type { DeadReason, Headers, TopicName } from '../types.ts'
+import type { RecordInput } from '../wire/record.ts'
 import { parseTopic } from '../wire/topic.ts'
 import type { Loaded } from './desk.ts'
 
@@ -37,7 +37,6 @@ export function livingHeaders(headers: Headers): Headers {
 
 /** Resolves when the dead letter is on disk, and on another peer's where there is one. Rejects as `publish` does. */
 export async function bury({ batch: { head, records }, at, delivery }: Loaded, burial: Burial): Promise<void> {
-  const key = records.key(at)
   const about = {
     [deadHeaders.reason]: burial.reason,
     [deadHeaders.group]: burial.group,
@@ -48,7 +47,7 @@ export async function bury({ batch: { head, records }, at, delivery }: Loaded, b
     [deadHeaders.time]: String(head.head.time + records.timeDelta(at)),
     [deadHeaders.attempts]: String(burial.attempts),
   }
-  const record: OutgoingBytes = { value: records.value(at), time: burial.now, ...(key !== undefined && { key }) }
+  const record: RecordInput = { value: records.value(at), time: burial.now, key: records.key(at) }
   try {
     await publish(burial, { ...record, headers: { ...records.headers(at), ...about } })
   } catch (error) {
@@ -58,7 +57,7 @@ export async function bury({ batch: { head, records }, at, delivery }: Loaded, b
   }
 }
 
-function publish({ topics, to }: Burial, record: OutgoingBytes): Promise<void> {
+function publish({ topics, to }: Burial, record: RecordInput): Promise<void> {
   return new Promise((resolve, reject) => {
     topics.append(parseTopic(to), record, {
       confirm: 'auto',

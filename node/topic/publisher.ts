@@ -11,18 +11,22 @@ import { limits } from '../limits.ts'
 import type { TopicLog } from '../store/topic-log.ts'
 import type { FeedId, Headers } from '../types.ts'
 import type { Batch } from '../wire/head.ts'
+import { type RecordInput, recordSize } from '../wire/record.ts'
 import type { Confirmations, Wish } from './confirm.ts'
 
-export interface OutgoingBytes {
-  value: Uint8Array
-  key?: string
-  headers?: Headers
-  time: number
+/** Neighbours in one batch of one sink: how many records, the first of which is `index` of its feed. */
+export interface Done {
+  count: number
+  bytes: number
+  feed: FeedId
+  seq: number
+  index: number
+  copies: number
 }
 
 /** Who is told of the records that it queued: once for all of them in one batch, that is what keeps a promise per record away. */
 export interface Sink extends Wish {
-  onDone(done: { count: number; bytes: number; feed: FeedId; seq: number; index: number; copies: number }): void
+  onDone(done: Done): void
   onFailed(count: number, bytes: number, error: unknown): void
 }
 
@@ -36,10 +40,23 @@ export interface PublisherOptions {
   seekCarriers(need: number): void
 }
 
-interface Queued {
-  record: OutgoingBytes
-  bytes: number
-  sink: Sink
+/** A class since literals that live as long as these do are put among what is old by the engine, where allocating costs twice as much. */
+class Queued implements RecordInput {
+  readonly value: Uint8Array
+  readonly key: string | undefined
+  readonly headers: Headers | undefined
+  readonly time: number
+  readonly bytes: number
+  readonly sink: Sink
+
+  constructor(record: RecordInput, sink: Sink) {
+    this.value = record.value
+    this.key = record.key
+    this.headers = record.headers
+    this.time = record.time
+    this.bytes = recordSize(record)
+    this.sink = sink
+  }
 }
 
 export class Publisher {
@@ -69,18 +86,21 @@ export class Publisher {
     return this.#queuedBytes < limits.publishQueueBytesMax
   }
 
-  /** Queues a record of `bytes`; its sink hears the rest. Throws `QueueFull`. */
-  enqueue(record: OutgoingBytes, bytes: number, sink: Sink): void {
+  /** Queues a record and returns its bytes; its sink hears the rest. Throws `QueueFull`, `RecordTooLarge`. */
+  enqueue(record: RecordInput, sink: Sink): number {
     if (!this.hasRoom) {
       const message = `${limits.publishQueueBytesMax} bytes are waiting to be written: await earlier publishes, or use publishMany, which waits by itself`
       throw new GrapevineError('QueueFull', message, { limitBytes: limits.publishQueueBytesMax })
     }
-    this.#queue.push({ record, bytes, sink })
-    this.#queuedBytes += bytes
-    if (this.#running) return
-    this.#running = true
-    // What is published in the same turn travels together.
-    queueMicrotask(() => void this.#run())
+    const queued = new Queued(record, sink)
+    this.#queue.push(queued)
+    this.#queuedBytes += queued.bytes
+    if (!this.#running) {
+      this.#running = true
+      // What is published in the same turn travels together.
+      queueMicrotask(() => void this.#run())
+    }
+    return queued.bytes
   }
 
   /** Resolves when there is room in the queue. */
@@ -118,8 +138,7 @@ export class Publisher {
       if (log !== this.#log) this.#writer = undefined
       this.#log = log
       this.#writer ??= this.#options.newWriter()
-      const records = taken.map((queued) => queued.record)
-      const batch = this.#writer.seal(records, this.#options.stamp())
+      const batch = this.#writer.seal(taken, this.#options.stamp())
       this.#sealed = batch.head.head.seq
       await log.append([batch])
       this.#options.announce(batch)

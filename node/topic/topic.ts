@@ -17,10 +17,9 @@ import type {
   Topic,
   TopicName,
 } from '../types.ts'
-import { recordSize } from '../wire/record.ts'
 import type { Codec } from './codec.ts'
-import type { Confirm } from './confirm.ts'
-import type { Publisher, Sink } from './publisher.ts'
+import type { Confirm, Wish } from './confirm.ts'
+import type { Done, Publisher, Sink } from './publisher.ts'
 
 export interface TopicParts {
   name: TopicName
@@ -53,12 +52,7 @@ export class PublicTopic<T> implements Topic<T> {
 
   publish(value: T, options: PublishOptions = {}): Promise<Receipt> {
     return new Promise((resolve, reject) => {
-      const sink: Sink = {
-        ...this.#wish(options),
-        onDone: ({ feed, seq, index, copies }) => resolve({ feed, seq, index, copies }),
-        onFailed: (_count, _bytes, error) => reject(error),
-      }
-      this.#enqueue(value, options, sink)
+      this.#enqueue(value, options, new Single(this.#wish(options), resolve, reject))
     })
   }
 
@@ -129,16 +123,14 @@ export class PublicTopic<T> implements Topic<T> {
     this.#parts.assertOpen()
     const record = {
       value: this.#parts.codec.encode(value),
+      key,
+      headers: headers && checkHeaders(headers),
       time: this.#parts.now(),
-      ...(key !== undefined && { key }),
-      ...(headers !== undefined && { headers: checkHeaders(headers) }),
     }
-    const bytes = recordSize({ ...record, timeDelta: 0 })
-    this.#parts.publisher().enqueue(record, bytes, sink)
-    return bytes
+    return this.#parts.publisher().enqueue(record, sink)
   }
 
-  #wish(options: PublishOptions): { confirm: Confirm; timeoutMs: number } {
+  #wish(options: PublishOptions): Wish {
     const { confirm = 'auto', timeoutMs = this.#parts.confirmTimeoutMs } = options
     if (confirm !== 'auto' && (!Number.isSafeInteger(confirm) || confirm < 0)) {
       throw new GrapevineError(
@@ -155,6 +147,29 @@ export class PublicTopic<T> implements Topic<T> {
   }
 }
 
+/** The sink of one publish. */
+class Single implements Sink {
+  readonly confirm: Confirm
+  readonly timeoutMs: number
+  readonly #resolve: (receipt: Receipt) => void
+  readonly #reject: (error: unknown) => void
+
+  constructor(wish: Wish, resolve: (receipt: Receipt) => void, reject: (error: unknown) => void) {
+    this.confirm = wish.confirm
+    this.timeoutMs = wish.timeoutMs
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  onDone({ feed, seq, index, copies }: Done): void {
+    this.#resolve({ feed, seq, index, copies })
+  }
+
+  onFailed(_count: number, _bytes: number, error: unknown): void {
+    this.#reject(error)
+  }
+}
+
 /** The one sink of a publishMany: counts instead of promises. */
 class Bulk implements Sink {
   readonly confirm: Confirm
@@ -168,7 +183,7 @@ class Bulk implements Sink {
   queuedBytes = 0
   error: unknown
 
-  constructor(wish: { confirm: Confirm; timeoutMs: number }, onProgress: PublishManyOptions['onProgress']) {
+  constructor(wish: Wish, onProgress: PublishManyOptions['onProgress']) {
     this.confirm = wish.confirm
     this.timeoutMs = wish.timeoutMs
     this.#onProgress = onProgress

@@ -33,14 +33,14 @@ import type {
   TopicName,
 } from '../types.ts'
 import type { SigningKey } from '../wire/key.ts'
-import { recordSize } from '../wire/record.ts'
+import type { RecordInput } from '../wire/record.ts'
 import { parseTopic } from '../wire/topic.ts'
 import type { Carrier } from './carrier.ts'
 import type { Codec } from './codec.ts'
 import { Confirmations } from './confirm.ts'
 import { Cursor, type CursorState } from './cursor.ts'
 import { CursorKeeper } from './cursors.ts'
-import { type OutgoingBytes, Publisher, type Sink } from './publisher.ts'
+import { Publisher, type Sink } from './publisher.ts'
 import { type Reading, TopicSubscription } from './subscription.ts'
 import { PublicTopic } from './topic.ts'
 
@@ -120,9 +120,9 @@ export class Topics {
   }
 
   /** Queues a record that is bytes already; its sink hears the rest. Throws `QueueFull`, `RecordTooLarge`, `PeerClosed`. */
-  append(topic: TopicName, record: OutgoingBytes, sink: Sink): void {
+  append(topic: TopicName, record: RecordInput, sink: Sink): void {
     if (this.#state === 'closed') throw new GrapevineError('PeerClosed', 'the peer is closed', {})
-    this.#publisherOf(topic).publisher.enqueue(record, recordSize({ ...record, timeDelta: 0 }), sink)
+    this.#publisherOf(topic).publisher.enqueue(record, sink)
   }
 
   /**

@@ -21,10 +21,10 @@ import { varintSize, writeVarint } from './varint.ts'
 
 export interface RecordInput {
   value: Uint8Array
-  key?: string
-  headers?: Headers
-  /** Ms after the head's time: an integer, at least 0. */
-  timeDelta: number
+  key?: string | undefined
+  headers?: Headers | undefined
+  /** Ms. */
+  time: number
 }
 
 const version = 1
@@ -35,25 +35,28 @@ const narrowMax = 0xffff
 const noHeaders: Headers = Object.freeze({})
 
 /**
- * Bytes this record takes in a batch, with its entry in the table, which may turn out 2 bytes smaller.
+ * Bytes this record takes in a batch whose head is so much older (ms), with its entry in the table, which may turn out 2 bytes smaller.
  * Throws `RecordTooLarge` for what no reader would take.
  */
-export function recordSize(record: RecordInput): number {
+export function recordSize(record: Omit<RecordInput, 'time'>, timeDelta = 0): number {
   const keyBytes = record.key === undefined ? 0 : utf8Length(record.key)
   if (keyBytes > limits.keyBytesMax) throw tooLarge("a record's key", keyBytes, limits.keyBytesMax)
   const headerBytes = headersSize(record.headers)
   if (headerBytes > limits.headerBytesMax) throw tooLarge("a record's headers", headerBytes, limits.headerBytesMax)
   const bytes = record.value.length + keyBytes + headerBytes
   if (bytes > limits.recordBytesMax) throw tooLarge('a record', bytes, limits.recordBytesMax)
-  return 5 + varintSize(record.timeDelta) + (record.key === undefined ? 0 : varintSize(keyBytes)) + bytes
+  return 5 + varintSize(timeDelta) + (record.key === undefined ? 0 : varintSize(keyBytes)) + bytes
 }
 
-/** The body that holds these records, 1 to `limits.batchRecordsMax` of them. Throws `RecordTooLarge`. */
-export function encodeRecords(records: readonly RecordInput[]): Uint8Array {
+/**
+ * The body that holds these records, 1 to `limits.batchRecordsMax` of them, under a head of this time; what is older counts as that.
+ * Throws `RecordTooLarge`.
+ */
+export function encodeRecords(records: readonly RecordInput[], headTime: number): Uint8Array {
   const count = records.length
   assert(count > 0 && count <= limits.batchRecordsMax, 'a batch has 1 to limits.batchRecordsMax records')
   let area = 0
-  for (const record of records) area += recordSize(record) - 4
+  for (const record of records) area += recordSize(record, deltaOf(record, headTime)) - 4
   const width = area <= narrowMax ? 2 : 4
   const table = 2 + varintSize(count)
   const start = table + count * width
@@ -62,7 +65,7 @@ export function encodeRecords(records: readonly RecordInput[]): Uint8Array {
   body[writeVarint(body, 1, count)] = width
   let at = start
   for (let i = 0; i < count; i++) {
-    at = writeRecord(body, at, records[i] as RecordInput)
+    at = writeRecord(body, at, records[i] as RecordInput, headTime)
     writeEnd(body, table + i * width, width, at - start)
   }
   assert.equal(at, body.length)
@@ -234,11 +237,15 @@ export class RecordBatch {
   }
 }
 
-function writeRecord(body: Buffer, start: number, record: RecordInput): number {
+function deltaOf({ time }: RecordInput, headTime: number): number {
+  return Math.max(0, Math.floor(time) - headTime)
+}
+
+function writeRecord(body: Buffer, start: number, record: RecordInput, headTime: number): number {
   const { key, headers, value } = record
   const names = headers === undefined ? 0 : Object.keys(headers).length
   body[start] = (key === undefined ? 0 : hasKey) | (names === 0 ? 0 : hasHeaders)
-  let at = writeVarint(body, start + 1, record.timeDelta)
+  let at = writeVarint(body, start + 1, deltaOf(record, headTime))
   if (key !== undefined) at = writeString(body, at, key)
   if (headers !== undefined && names > 0) {
     at = writeVarint(body, at, names)

@@ -2,12 +2,12 @@ import fc from 'fast-check'
 import * as assert from 'uvu/assert'
 import { isError } from '../../node/errors.ts'
 import { checkRange, type Tip, tipOf } from '../../node/feed/chain.ts'
-import { FeedWriter, type OutgoingRecord } from '../../node/feed/writer.ts'
+import { FeedWriter } from '../../node/feed/writer.ts'
 import { limits } from '../../node/limits.ts'
 import { expandBody } from '../../node/wire/compress.ts'
 import { feedIdOf, openHead } from '../../node/wire/head.ts'
 import { peerIdOf, signingKeyOf } from '../../node/wire/key.ts'
-import { openRecords } from '../../node/wire/record.ts'
+import { openRecords, type RecordInput } from '../../node/wire/record.ts'
 import { parseTopic } from '../../node/wire/topic.ts'
 import { bytesOf } from '../helper/bytes.ts'
 import { suite } from '../helper/suite.ts'
@@ -31,7 +31,7 @@ test('the batches of a writer are a feed that anyone can read', () => {
       (runs) => {
         const writer = writerOf()
         let tip: Tip | undefined
-        const read: OutgoingRecord[] = []
+        const read: RecordInput[] = []
         for (const run of runs) {
           const { head, body } = writer.seal(run, stamp)
           const arrived = { head: openHead(head.bytes), body }

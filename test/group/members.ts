@@ -8,9 +8,10 @@ import { openState } from '../../node/store/state.ts'
 import { openStore } from '../../node/store/store.ts'
 import type { TopicLog } from '../../node/store/topic-log.ts'
 import { codecOf } from '../../node/topic/codec.ts'
-import type { OutgoingBytes, Sink } from '../../node/topic/publisher.ts'
+import type { Sink } from '../../node/topic/publisher.ts'
 import type { Group, GroupOptions, TopicName } from '../../node/types.ts'
 import { peerIdOf, signingKeyOf } from '../../node/wire/key.ts'
+import type { RecordInput } from '../../node/wire/record.ts'
 import { handClock } from '../helper/clock.ts'
 
 export const jobs = 'jobs' as TopicName
@@ -27,7 +28,7 @@ export async function place() {
     const writers = new Map<TopicName, FeedWriter>()
     const blamed: string[] = []
     let writing = Promise.resolve()
-    const append = (topic: TopicName, record: OutgoingBytes, sink: Sink) => {
+    const append = (topic: TopicName, record: RecordInput, sink: Sink) => {
       const writer = writers.get(topic) ?? new FeedWriter(key, topic, clock.now(), new Uint8Array(8).fill(number))
       writers.set(topic, writer)
       const batch = writer.seal([record], hybrid.stamp())

@@ -62,9 +62,9 @@ const feedId = '0123456789abcdef0123456789abcdef' as FeedId
 const batches = [...feed(1).many(3, 5, 40), ...feed(2).many(2, 3, 9_000)]
 const sample = openHead(batches[0]?.head.bytes ?? new Uint8Array()).head
 const records = [
-  { value: new Uint8Array(40), timeDelta: 0 },
-  { value: new Uint8Array(300), key: 'customer-7', headers: { source: 'web', 'x-é': '✓' }, timeDelta: 70_000 },
-  { value: new Uint8Array(0), key: '', timeDelta: 5 },
+  { value: new Uint8Array(40), time: 0 },
+  { value: new Uint8Array(300), key: 'customer-7', headers: { source: 'web', 'x-é': '✓' }, time: 70_000 },
+  { value: new Uint8Array(0), key: '', time: 5 },
 ]
 const print8 = new Uint8Array(8).fill(9)
 const want = { type: 'want', id: 3, topic, feed: feedId, from: 1, to: 900, budget: 1_000_000 } as const
@@ -104,8 +104,11 @@ const targets: Record<string, Target> = {
   },
   'wire/record': {
     valid: [
-      encodeRecords(records),
-      encodeRecords(Array.from({ length: 300 }, () => ({ value: print8, timeDelta: 1 }))),
+      encodeRecords(records, 0),
+      encodeRecords(
+        Array.from({ length: 300 }, () => ({ value: print8, time: 1 })),
+        0,
+      ),
     ],
     decode: (bytes) => {
       const count = draw() < 0.8 ? (bytes[1] ?? 0) : below(12_000)

@@ -8,17 +8,17 @@ import { suite } from '../helper/suite.ts'
 
 const test = suite('wire/record')
 
-const plainRecord = (value: string, timeDelta = 0): RecordInput => ({ value: bytesOf(value), timeDelta })
+const plainRecord = (value: string, time = 0): RecordInput => ({ value: bytesOf(value), time })
 
 const text = fc.string({ unit: 'grapheme', maxLength: 80 })
 const anyRecord: fc.Arbitrary<RecordInput> = fc.record(
   {
     value: fc.uint8Array({ maxLength: 200 }),
-    timeDelta: fc.oneof(fc.nat(300), fc.integer({ min: 0, max: limits.timeMsMax })),
+    time: fc.oneof(fc.nat(300), fc.integer({ min: 0, max: limits.timeMsMax })),
     key: text,
     headers: fc.dictionary(text, text, { maxKeys: 5 }),
   },
-  { requiredKeys: ['value', 'timeDelta'] },
+  { requiredKeys: ['value', 'time'] },
 )
 const anyRecords = fc.array(anyRecord, { minLength: 1, maxLength: 20 })
 
@@ -29,16 +29,19 @@ function readAll(body: Uint8Array, count: number): RecordInput[] {
     value: batch.value(i),
     key: batch.key(i),
     headers: batch.headers(i),
-    timeDelta: batch.timeDelta(i),
+    time: batch.timeDelta(i),
   }))
 }
 
 test('a batch has exactly these bytes', () => {
-  const body = encodeRecords([
-    { value: bytesOf('hi'), timeDelta: 0 },
-    { value: bytesOf('v'), key: 'k1', timeDelta: 300 },
-    { value: bytesOf(''), key: 'é', headers: { a: 'b', source: 'web' }, timeDelta: 2 ** 40 },
-  ])
+  const body = encodeRecords(
+    [
+      { value: bytesOf('hi'), time: 0 },
+      { value: bytesOf('v'), key: 'k1', time: 300 },
+      { value: bytesOf(''), key: 'é', headers: { a: 'b', source: 'web' }, time: 2 ** 40 },
+    ],
+    0,
+  )
   const expected = [
     '01 03 02',
     '0400 0b00 2500',
@@ -52,13 +55,13 @@ test('a batch has exactly these bytes', () => {
 test('records come out as they went in', () => {
   fc.assert(
     fc.property(anyRecords, (records) => {
-      const expected = records.map(({ value, key, headers, timeDelta }) => ({
+      const expected = records.map(({ value, key, headers, time }) => ({
         value,
         key,
         headers: headers ?? {},
-        timeDelta,
+        time,
       }))
-      assert.equal(normal(readAll(encodeRecords(records), records.length)), normal(expected))
+      assert.equal(normal(readAll(encodeRecords(records, 0), records.length)), normal(expected))
     }),
     { numRuns: 300 },
   )
@@ -72,11 +75,11 @@ function normal(records: RecordInput[]) {
 test('records may be read in any order', () => {
   fc.assert(
     fc.property(anyRecords, fc.array(fc.nat(19), { maxLength: 30 }), (records, order) => {
-      const batch = openRecords(encodeRecords(records), records.length)
+      const batch = openRecords(encodeRecords(records, 0), records.length)
       for (const pick of order) {
         const i = pick % records.length
         assert.equal(batch.value(i), records[i]?.value)
-        assert.is(batch.timeDelta(i), records[i]?.timeDelta)
+        assert.is(batch.timeDelta(i), records[i]?.time)
         assert.is(batch.key(i), records[i]?.key)
       }
     }),
@@ -85,8 +88,8 @@ test('records may be read in any order', () => {
 })
 
 test('the table grows to four bytes an entry when the records pass 64 KiB', () => {
-  const small = encodeRecords([{ value: new Uint8Array(65_531), timeDelta: 0 }, plainRecord('')])
-  const large = encodeRecords([{ value: new Uint8Array(65_532), timeDelta: 0 }, plainRecord('')])
+  const small = encodeRecords([{ value: new Uint8Array(65_531), time: 0 }, plainRecord('')], 0)
+  const large = encodeRecords([{ value: new Uint8Array(65_532), time: 0 }, plainRecord('')], 0)
   assert.is(small[2], 2)
   assert.is(large[2], 4)
   assert.is(large.length, small.length + 1 + 2 * 2)
@@ -97,10 +100,10 @@ test('the table grows to four bytes an entry when the records pass 64 KiB', () =
 test('recordSize bounds what a record takes', () => {
   fc.assert(
     fc.property(anyRecords, (records) => {
-      const sum = records.reduce((bytes, record) => bytes + recordSize(record), 0)
+      const sum = records.reduce((bytes, record) => bytes + recordSize(record, record.time), 0)
       const header = 3
       assert.is(
-        encodeRecords(records).length,
+        encodeRecords(records, 0).length,
         header + sum - (sum - 4 * records.length > 0xffff ? 0 : 2) * records.length,
       )
     }),
@@ -109,21 +112,21 @@ test('recordSize bounds what a record takes', () => {
 })
 
 test('values are views on the body', () => {
-  const body = encodeRecords([plainRecord('abc')])
+  const body = encodeRecords([plainRecord('abc')], 0)
   const value = openRecords(body, 1).value(0)
   assert.is(value.buffer, body.buffer)
   assert.is(value.constructor, Uint8Array)
 })
 
 test('a body inside a larger Buffer is read like any other', () => {
-  const body = encodeRecords([{ value: bytesOf('v'), key: 'k', timeDelta: 1 }])
+  const body = encodeRecords([{ value: bytesOf('v'), key: 'k', time: 1 }], 0)
   const buffer = Buffer.concat([Buffer.alloc(7), body, Buffer.alloc(9)]).subarray(7, 7 + body.length)
-  assert.equal(readAll(buffer, 1), [{ value: bytesOf('v'), key: 'k', headers: {}, timeDelta: 1 }])
+  assert.equal(readAll(buffer, 1), [{ value: bytesOf('v'), key: 'k', headers: {}, time: 1 }])
 })
 
 test('a header named __proto__ is a header', () => {
   const headers = JSON.parse('{"__proto__":"x","constructor":"y"}')
-  const read = openRecords(encodeRecords([{ value: bytesOf(''), headers, timeDelta: 0 }]), 1).headers(0)
+  const read = openRecords(encodeRecords([{ value: bytesOf(''), headers, time: 0 }], 0), 1).headers(0)
   assert.equal(Object.entries(read), [
     ['__proto__', 'x'],
     ['constructor', 'y'],
@@ -134,7 +137,7 @@ test('a header named __proto__ is a header', () => {
 test('what no reader would take is not written', () => {
   const tooLarge = (record: Partial<RecordInput>, limitBytes: number) => {
     try {
-      encodeRecords([{ value: bytesOf(''), timeDelta: 0, ...record }])
+      encodeRecords([{ value: bytesOf(''), time: 0, ...record }], 0)
     } catch (error) {
       if (!isError(error, 'RecordTooLarge')) throw error
       return assert.is(error.data.limitBytes, limitBytes)
@@ -150,7 +153,7 @@ test('the largest key, headers and record are taken', () => {
   const key = 'k'.repeat(limits.keyBytesMax)
   const headers = { a: 'x'.repeat(limits.headerBytesMax - 6) }
   const value = new Uint8Array(limits.recordBytesMax - limits.keyBytesMax - limits.headerBytesMax)
-  const body = encodeRecords([{ value, key, headers, timeDelta: 0 }])
+  const body = encodeRecords([{ value, key, headers, time: 0 }], 0)
   assert.ok(body.length <= limits.bodyBytesMax)
   const batch = openRecords(body, 1)
   assert.is(batch.key(0), key)
@@ -220,7 +223,7 @@ test('flipped bits, truncations and noise give records or a WireError', () => {
       fc.array(fc.tuple(fc.nat(), fc.nat(7)), { maxLength: 4 }),
       fc.nat(),
       (records, flips, cut) => {
-        const body = encodeRecords(records)
+        const body = encodeRecords(records, 0)
         for (const [at, bit] of flips) body[at % body.length] = (body[at % body.length] as number) ^ (1 << bit)
         onlyWireError(() => readAll(body, records.length))
         onlyWireError(() => readAll(body.subarray(0, cut % body.length), records.length))
