@@ -199,6 +199,19 @@ export const limits = {
   /** Round trips are measured this often; a friend of whom nothing at all was heard for `silentMs` is hung up. */
   pingMs: 3 * second,
   silentMs: 10 * second,
+  /** What a peer that looks at the mesh asks all others, and what each says to it. Larger: invalid, or not sent. */
+  surveyQuestionBytesMax: 1 * KiB,
+  surveyAnswerBytesMax: 32 * KiB,
+  /** Friends of friends so far away are asked (a guess: thousands of peers are within six). */
+  surveyHopsMax: 16,
+  /** How long answers to a question find their way back. */
+  surveyMs: 10 * second,
+  /** New questions that one friend may bring, its own or those of others. More: dropped. */
+  surveysPerSecond: 20,
+  /** Questions whose way back is remembered. More: the oldest is forgotten. */
+  surveysMax: 1_000,
+  /** Answers passed on, or taken, to one question. More: dropped. */
+  surveyAnswersMax: 2_000,
   /** A socket without traffic is closed by the system side after this: pings keep a living one busy. */
   socketIdleMs: 60 * second,
   /** A refused address is reported this often at most, and so many addresses are remembered for that. */

@@ -124,7 +124,7 @@ class RunningPeer implements Peer {
       addresses: () => host.addresses(),
     })
     this.#undo.push(() => presence.close())
-    const friends = await createFriends({ host, cards: presence, random, state: store.state })
+    const friends = await createFriends({ host, key, cards: presence, random, state: store.state })
     this.#undo.push(() => friends.leave())
     const hybrid = new HybridClock(() => clock.now())
     const sync = new Sync({ host, clock, random, hybrid, events: this.#syncEvents() })

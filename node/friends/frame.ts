@@ -1,13 +1,16 @@
 /**
  * The frames of `/grapevine/friends/1`.
  *
- *   message Frame { oneof { Cards cards = 1; Digest digest = 2; Want want = 3; Carry carry = 4; Ping ping = 5; Pong pong = 6; Bye bye = 7; } }
+ *   message Frame { oneof { Cards cards = 1; Digest digest = 2; Want want = 3; Carry carry = 4; Ping ping = 5; Pong pong = 6; Bye bye = 7;
+ *                           Ask ask = 8; Answer answer = 9; } }
  *   message Cards  { repeated Item items = 1; }    message Item { bytes card = 1; uint64 age_ms = 2; }
  *   message Digest { repeated Entry entries = 1; bool answer = 2; }    message Entry { bytes key = 1; uint64 issued = 2; }
  *   message Want   { repeated bytes keys = 1; }
  *   message Carry  { string topic = 1; }
  *   message Ping   { uint64 nonce = 1; }    message Pong { uint64 nonce = 1; }
  *   message Bye    { string reason = 1; }
+ *   message Ask    { bytes id = 1; uint32 hops = 2; bytes question = 3; }
+ *   message Answer { bytes id = 1; bytes key = 2; bytes answer = 3; bytes signature = 4; }   // over 'grapevine answer 1\n' + id + answer
  *
  * What does not parse is a `WireError`; a kind of frame this version does not know is `undefined`.
  */
@@ -39,8 +42,10 @@ export type FriendFrame =
   | { type: 'ping'; nonce: number }
   | { type: 'pong'; nonce: number }
   | { type: 'bye'; reason: ByeReason }
+  | { type: 'ask'; id: Uint8Array; hops: number; question: Uint8Array }
+  | { type: 'answer'; id: Uint8Array; key: Uint8Array; answer: Uint8Array; signature: Uint8Array }
 
-const kinds = { cards: 1, digest: 2, want: 3, carry: 4, ping: 5, pong: 6, bye: 7 } as const
+const kinds = { cards: 1, digest: 2, want: 3, carry: 4, ping: 5, pong: 6, bye: 7, ask: 8, answer: 9 } as const
 
 export function encodeFriendFrame(frame: FriendFrame): Uint8Array {
   return new MessageWriter().bytes(kinds[frame.type], bodyOf(frame)).finish()
@@ -91,6 +96,12 @@ function bodyOf(frame: FriendFrame): Uint8Array {
     case 'bye':
       out.text(1, frame.reason)
       break
+    case 'ask':
+      out.bytes(1, frame.id).int(2, frame.hops).bytes(3, frame.question)
+      break
+    case 'answer':
+      out.bytes(1, frame.id).bytes(2, frame.key).bytes(3, frame.answer).bytes(4, frame.signature)
+      break
     default:
       frame satisfies never
   }
@@ -101,7 +112,7 @@ export function decodeFriendFrame(bytes: Uint8Array): FriendFrame | undefined {
   const outer = new MessageReader(bytes)
   const kind = outer.first
   if (kind === undefined) throw new WireError('a friends frame is empty')
-  if (kind > kinds.bye) return undefined
+  if (kind > kinds.answer) return undefined
   const fields = new MessageReader(outer.bytes(kind))
   switch (kind) {
     case kinds.cards:
@@ -118,6 +129,21 @@ export function decodeFriendFrame(bytes: Uint8Array): FriendFrame | undefined {
       return { type: 'pong', nonce: fields.int(1) }
     case kinds.bye:
       return { type: 'bye', reason: reasonOf(fields.text(1)) }
+    case kinds.ask:
+      return {
+        type: 'ask',
+        id: fields.bytes(1, 16),
+        hops: fields.int(2),
+        question: upTo(fields.bytes(3), limits.surveyQuestionBytesMax),
+      }
+    case kinds.answer:
+      return {
+        type: 'answer',
+        id: fields.bytes(1, 16),
+        key: fields.bytes(2, 32),
+        answer: upTo(fields.bytes(3), limits.surveyAnswerBytesMax),
+        signature: fields.bytes(4, 64),
+      }
     default:
       return undefined
   }
@@ -126,6 +152,11 @@ export function decodeFriendFrame(bytes: Uint8Array): FriendFrame | undefined {
 function bounded<T>(items: T[]): T[] {
   if (items.length > limits.digestEntriesMax) throw new WireError('a friends frame has too many entries')
   return items
+}
+
+function upTo(bytes: Uint8Array, most: number): Uint8Array {
+  if (bytes.length > most) throw new WireError('a question or an answer is too long')
+  return bytes
 }
 
 function openItem(bytes: Uint8Array): CardItem {

@@ -10,10 +10,11 @@
  * 2. A lost friend is dialled once more at once; if that fails it counts as dead: its card is forgotten, `onLost` is called, and the policy
  *    looks for another in the same moment.
  * 3. Whoever leaves on purpose says so first, and is then neither taken for dead nor dialled again at once.
- * 4. A friend of whom nothing is heard for `limits.silentMs` is hung up. One that breaks the protocols `limits.misbehavioursMax` times
+ * 4. Whoever looks at the mesh asks all of it, by way of friends (`survey`).
+ * 5. A friend of whom nothing is heard for `limits.silentMs` is hung up. One that breaks the protocols `limits.misbehavioursMax` times
  *    is too, and stays out for `limits.banMs`.
  *
- * Files: `policy` decides (pure), on what `view` shows it; `tie` begins and ends friendships; `spread` passes cards on; `circle` knows the friends; `dialler` connects; `backoff`, `conduct`,
+ * Files: `policy` decides (pure), on what `view` shows it; `tie` begins and ends friendships; `spread` passes cards on; `survey` passes questions on; `circle` knows the friends; `dialler` connects; `backoff`, `conduct`,
  * `remember` keep what they are named after; `frame` is the wire. The ideas are those of HyParView (Leitao, Pereira, Rodrigues 2007): a small
  * active view, random exchange, replacement at once; the passive view is the table of cards.
  */
@@ -24,12 +25,14 @@ import type { Random, StateDb, Timer } from '../ports.ts'
 import type { CardTable, HeldCard } from '../presence/presence.ts'
 import type { FriendStatus, PeerId, TopicName } from '../types.ts'
 import { WireError } from '../wire/error.ts'
+import type { SigningKey } from '../wire/key.ts'
 import { Circle } from './circle.ts'
 import { Dialler } from './dialler.ts'
 import { decodeFriendFrame, encodeFriendFrame, type FriendFrame } from './frame.ts'
 import { decide, type Effect, type View } from './policy.ts'
 import { Memory } from './remember.ts'
 import { Spread } from './spread.ts'
+import { type Answering, type OnAnswer, Survey } from './survey.ts'
 import { Ties } from './tie.ts'
 import { type Sight, sharedTopics, viewOf } from './view.ts'
 
@@ -50,6 +53,10 @@ export interface Friends {
   /** Asks a peer to carry a topic; it is connected to for that, friend or not. */
   requestCarry(peer: PeerId, topic: TopicName): void
   onCarryRequest(act: (peer: PeerId, topic: TopicName) => void): Off
+  /** Asks all other peers of the mesh, at most `limits.surveyQuestionBytesMax` bytes; see `Survey.ask`. */
+  ask(question: Uint8Array, onAnswer: OnAnswer): Off
+  /** How we answer what others ask: at most `limits.surveyAnswerBytesMax` bytes. Without it, not at all. */
+  answer(answering: Answering): void
   /** Counts a violation of a protocol; too many end the friendship for a while. */
   misbehaved(peer: PeerId, reason: string): void
   onMisbehaved(act: (peer: PeerId, reason: string) => void): Off
@@ -61,6 +68,7 @@ export interface Friends {
 
 export interface FriendsOptions {
   host: Host
+  key: SigningKey
   cards: CardTable
   random: Random
   /** Where cards are remembered over a restart; nowhere without it. */
@@ -82,6 +90,7 @@ class FriendsRoom implements Friends, LinkHandler {
   readonly #dialler: Dialler
   readonly #links: Links
   readonly #spread: Spread
+  readonly #survey: Survey
   readonly #sight: Sight
   readonly #needs = new Map<TopicName, number>()
   /** Requests waiting for a link. */
@@ -98,7 +107,7 @@ class FriendsRoom implements Friends, LinkHandler {
   #left: Promise<void> | undefined
   #closed = false
 
-  constructor({ host, cards, random }: FriendsOptions, memory: Memory) {
+  constructor({ host, key, cards, random }: FriendsOptions, memory: Memory) {
     const { clock } = host
     this.#host = host
     this.#cards = cards
@@ -114,13 +123,16 @@ class FriendsRoom implements Friends, LinkHandler {
       circle: this.#circle,
       dialler: this.#dialler,
       onLost: (peer, reason) => {
+        this.#survey.onLost(peer)
         for (const act of this.#lostActs) act(peer, reason)
         this.#lookSoon()
       },
     })
     this.#sight = { host, cards, circle: this.#circle, dialler: this.#dialler, needs: this.#needs, random }
     const onNew = ({ card, bytes }: HeldCard) => memory.note(card, bytes)
-    this.#spread = new Spread({ cards, links: () => this.#links.all(), clock, random, onNew })
+    const all = () => this.#links.all()
+    this.#spread = new Spread({ cards, links: all, clock, random, onNew })
+    this.#survey = new Survey({ key, links: all, clock, random })
     this.#offs = [
       host.onConnect((peer) => this.#ties.onConnect(peer)),
       host.onDisconnect((peer) => {
@@ -190,6 +202,14 @@ class FriendsRoom implements Friends, LinkHandler {
     this.#carry.set(peer, (this.#carry.get(peer) ?? new Set()).add(topic))
     if (this.#carry.size > limits.carryRequestsMax) this.#carry.delete(this.#carry.keys().next().value as PeerId)
     void this.#dialler.dial(peer)
+  }
+
+  ask(question: Uint8Array, onAnswer: OnAnswer): Off {
+    return this.#survey.ask(question, onAnswer)
+  }
+
+  answer(answering: Answering): void {
+    this.#survey.answering = answering
   }
 
   misbehaved(peer: PeerId, reason: string): void {
@@ -302,6 +322,12 @@ class FriendsRoom implements Friends, LinkHandler {
         return
       case 'bye':
         this.#ties.onBye(link.peer, frame.reason)
+        return
+      case 'ask':
+        this.#survey.onAsk(link, frame)
+        return
+      case 'answer':
+        this.#survey.onAnswer(link, frame)
         return
       default:
         frame satisfies never

@@ -11,6 +11,7 @@ const test = suite('friends')
 
 const peers = [1, 2, 3].map((i) => peerIdOf(signingKeyOf(new Uint8Array(32).fill(i)).publicKey)) as PeerId[]
 const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) => fc.record(model, { noNullPrototype: true })
+const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
 const number = fc.nat({ max: Number.MAX_SAFE_INTEGER })
 const frames: fc.Arbitrary<FriendFrame> = fc.oneof(
   record({
@@ -28,6 +29,14 @@ const frames: fc.Arbitrary<FriendFrame> = fc.oneof(
     topic: fc.constantFrom('orders.eu' as TopicName, '$own' as TopicName),
   }),
   record({ type: fc.constantFrom('ping' as const, 'pong' as const), nonce: number }),
+  record({ type: fc.constant('ask' as const), id: bytes(16), hops: number, question: fc.uint8Array() }),
+  record({
+    type: fc.constant('answer' as const),
+    id: bytes(16),
+    key: bytes(32),
+    answer: fc.uint8Array(),
+    signature: bytes(64),
+  }),
   record({ type: fc.constant('bye' as const), reason: fc.constantFrom('enough', 'leaving', 'misbehaved') }),
 ) as fc.Arbitrary<FriendFrame>
 
@@ -66,10 +75,12 @@ test('hostile frames are wire errors and nothing else', () => {
   )
   const many: FriendFrame = { type: 'want', peers: Array(limits.digestEntriesMax + 1).fill(peers[0]) }
   assert.throws(() => decodeFriendFrame(encodeFriendFrame(many)), /too many/)
+  const long: FriendFrame = { type: 'ask', id: new Uint8Array(16), hops: 1, question: new Uint8Array(1_025) }
+  assert.throws(() => decodeFriendFrame(encodeFriendFrame(long)), /too long/)
 })
 
 test('a kind of frame of a later version is passed over', () => {
-  assert.is(decodeFriendFrame(Uint8Array.of(0x4a, 1, 0)), undefined)
+  assert.is(decodeFriendFrame(Uint8Array.of(0x52, 1, 0)), undefined)
 })
 
 test('cards are parted into frames well below their limit', () => {

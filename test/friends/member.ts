@@ -41,8 +41,9 @@ export async function member(options: MemberOptions = {}): Promise<Member> {
     ports,
     onRefused: (_address, reason) => refused.push(reason),
   })
+  const key = signingKeyOf(seed)
   const cards = createPresence({
-    key: signingKeyOf(seed),
+    key,
     role: options.role ?? 'peer',
     version: '0',
     clock: ports.clock,
@@ -51,6 +52,7 @@ export async function member(options: MemberOptions = {}): Promise<Member> {
   })
   const friends = await createFriends({
     host,
+    key,
     cards,
     random: ports.random,
     ...(options.state ? { state: options.state } : {}),
