@@ -210,6 +210,11 @@ export const limits = {
   surveysPerSecond: 20,
   /** Questions whose way back is remembered. More: the oldest is forgotten. */
   surveysMax: 1_000,
+  /** Friends and topics that a peer tells of itself. More: those with most to tell are told. */
+  meshFriendsMax: 100,
+  meshTopicsMax: 100,
+  /** Batches of which is remembered which friend they came from (some 200 B each). More: the oldest are forgotten. */
+  travelBatchesMax: 20_000,
   /** Answers passed on, or taken, to one question. More: dropped. */
   surveyAnswersMax: 2_000,
   /** A socket without traffic is closed by the system side after this: pings keep a living one busy. */

@@ -1,7 +1,7 @@
 /**
  * A peer: the rooms put together, started from the disk up and stopped in the reverse order.
  *
- *   store -> host -> presence -> friends -> sync, gossip -> carrier, topics -> groups -> queues -> discovery
+ *   store -> host -> presence -> friends -> sync, gossip -> carrier, topics -> groups -> queues -> mesh -> discovery
  *
  * Nothing is decided here: what one room tells another is wired up, and what happens is told as events.
  */
@@ -13,6 +13,8 @@ import { Gossip } from './gossip/gossip.ts'
 import { Groups } from './group/groups.ts'
 import type { Discovery } from './host/discovery.ts'
 import { createHost, type Host } from './host/host.ts'
+import { limits } from './limits.ts'
+import { Mesh } from './mesh/mesh.ts'
 import type { CheckedOptions } from './options.ts'
 import type { Ports } from './ports.ts'
 import { type CardTable, createPresence } from './presence/presence.ts'
@@ -26,6 +28,7 @@ import { Topics } from './topic/topics.ts'
 import type {
   FriendStatus,
   GroupSummary,
+  MeshPeer,
   Peer,
   PeerEvent,
   PeerId,
@@ -50,6 +53,9 @@ export interface PeerParts {
   discovery(host: Host): readonly Discovery[]
 }
 
+/** Who has not answered by then is not shown. */
+const meshTimeoutMs = 2_000
+
 export async function startPeer(parts: PeerParts): Promise<Peer> {
   const running = new RunningPeer(parts)
   try {
@@ -73,6 +79,7 @@ interface Rooms {
   groups: Groups
   queues: Queues
   requests: Requests
+  mesh: Mesh
 }
 
 class RunningPeer implements Peer {
@@ -171,7 +178,9 @@ class RunningPeer implements Peer {
     const queues = new Queues({ groups, topics, clock })
     const requests = new Requests({ me: host.id, groups, topics, clock, random })
     this.#undo.push(() => requests.close())
-    this.#rooms = { store, host, presence, friends, sync, gossip, carrier, topics, groups, queues, requests }
+    const known = () => [...presence.cards()].map(({ peer }) => peer)
+    const mesh = new Mesh({ friends, clock, known, about: () => this.#about() })
+    this.#rooms = { store, host, presence, friends, sync, gossip, carrier, topics, groups, queues, requests, mesh }
 
     friends.onMisbehaved((peer, reason) => this.#emit({ type: 'misbehaved', peer, reason, time: clock.now() }))
     friends.onFriend((peer) => this.#emit({ type: 'friend-joined', peer, time: clock.now() }))
@@ -248,6 +257,38 @@ class RunningPeer implements Peer {
     const { carrier, presence, groups } = this.#running
     const known = new Set([...new Map(carrier.taken()).keys(), ...presence.topics()])
     return groups.list(known, topic === undefined ? undefined : parseTopic(topic))
+  }
+
+  mesh({ timeoutMs = meshTimeoutMs }: { timeoutMs?: number } = {}): Promise<MeshPeer[]> {
+    return this.#running.mesh.peers(timeoutMs)
+  }
+
+  /** What we tell whoever looks at the mesh. */
+  async #about(): Promise<MeshPeer> {
+    const { friends, presence, sync } = this.#running
+    const { id, addresses, since, bytes } = await this.status()
+    const topics = (await this.topics()).filter(({ held }) => held !== 'none')
+    return {
+      id,
+      version,
+      role: presence.self().role,
+      addresses,
+      since,
+      friends: friends
+        .list()
+        .slice(0, limits.meshFriendsMax)
+        .map(({ id: friend, rttMs }) => ({
+          id: friend,
+          ...(rttMs === undefined ? {} : { rttMs }),
+          ...sync.travel.brought(friend),
+        })),
+      topics: topics
+        .sort((a, b) => b.bytes - a.bytes)
+        .slice(0, limits.meshTopicsMax)
+        .map(({ name, feeds, batches, records, bytes: size }) => ({ name, feeds, batches, records, bytes: size })),
+      topicCount: topics.length,
+      bytes,
+    }
   }
 
   events(): AsyncIterable<PeerEvent> {

@@ -398,6 +398,23 @@ export interface PeerStatus {
   bytes: { sent: number; received: number; stored: number }
 }
 
+/** A peer of the mesh, as it describes itself to whoever looks. */
+export interface MeshPeer {
+  id: PeerId
+  version: string
+  /** A guest is short-lived, such as a command's own peer: it never keeps a topic for others. */
+  role: 'peer' | 'guest'
+  addresses: string[]
+  /** When it started, by its own clock. */
+  since: number
+  /** Whom it is connected to; `batches` and `records` came to it from that friend first, since they are. At most 100. */
+  friends: { id: PeerId; rttMs?: number; batches: number; records: number }[]
+  /** What it holds, of `topicCount`: those that take most, at most 100. */
+  topics: Pick<TopicStatus, 'feeds' | 'batches' | 'records' | 'bytes' | 'name'>[]
+  topicCount: number
+  bytes: { sent: number; received: number; stored: number }
+}
+
 /** What `events()` yields. */
 export type PeerEvent =
   | { type: 'friend-joined'; peer: PeerId; time: number }
@@ -438,6 +455,11 @@ export interface Peer extends AsyncDisposable {
    * At most 1,000; those whose name and topic have more than 240 characters are known only to their members. Throws `InvalidTopic`.
    */
   groups(topic?: string): Promise<GroupSummary[]>
+  /**
+   * All peers of the mesh that answer within `timeoutMs` (default 2,000), this one first; sooner when all that are known have. What each says is
+   * signed by it.
+   */
+  mesh(options?: { timeoutMs?: number }): Promise<MeshPeer[]>
   /** Everything that happens from now on, until the iteration is ended. */
   events(): AsyncIterable<PeerEvent>
   /** Orderly: stops taking publishes, waits for those on their way and for the last acknowledgements. */

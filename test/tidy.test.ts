@@ -18,7 +18,7 @@ const layers: string[][] = [
   ['gossip', 'sync'],
   ['topic'],
   ['group'],
-  ['queue'],
+  ['queue', 'mesh'],
   ['options', 'invite', 'peer'],
   ['gateway', 'index'],
 ]

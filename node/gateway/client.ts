@@ -10,6 +10,7 @@ import { codecOf } from '../topic/codec.ts'
 import type {
   FriendStatus,
   GroupSummary,
+  MeshPeer,
   Peer,
   PeerEvent,
   PeerId,
@@ -94,6 +95,10 @@ class RemotePeer implements Peer, RemoteOwner {
 
   async groups(topic?: string): Promise<GroupSummary[]> {
     return this.#get(topic === undefined ? '/v1/groups' : `/v1/groups?topic=${parseTopic(topic)}`)
+  }
+
+  mesh({ timeoutMs }: { timeoutMs?: number } = {}): Promise<MeshPeer[]> {
+    return this.#get(timeoutMs === undefined ? '/v1/mesh' : `/v1/mesh?timeoutMs=${timeoutMs}`)
   }
 
   async #get<T>(path: string): Promise<T> {

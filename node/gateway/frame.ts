@@ -65,6 +65,8 @@ export const groupOpening = z.strictObject({
 export const groupSeek = groupOpening.extend({ to: position.transform((to) => to as GroupPosition) })
 /** Of a GET of `/v1/groups`. */
 export const groupsQuery = z.strictObject({ topic: z.string().optional() })
+/** Of a GET of `/v1/mesh`. */
+export const meshQuery = z.strictObject({ timeoutMs: z.coerce.number().positive().max(limits.apiPollMs).optional() })
 export type GroupOpening = z.infer<typeof groupOpening>
 /** First message on `/v1/consume`. */
 export const consumeOpening = groupOpening.extend({ concurrency: given.optional() })

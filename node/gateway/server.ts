@@ -17,7 +17,7 @@ import { limits } from '../limits.ts'
 import type { Peer } from '../types.ts'
 import { serveConsume } from './consume.ts'
 import { serveEvents, serveGroupEvents } from './events.ts'
-import { checkShape, failureOf, groupOpening, groupSeek, groupsQuery } from './frame.ts'
+import { checkShape, failureOf, groupOpening, groupSeek, groupsQuery, meshQuery } from './frame.ts'
 import { parseListen, refusalOf } from './guard.ts'
 import { servePublish } from './publish.ts'
 import { queueRoutes } from './queue.ts'
@@ -79,6 +79,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   app.get('/v1/friends', () => peer.friends())
   app.get('/v1/topics', () => peer.topics())
   app.get('/v1/groups', ({ query }) => peer.groups(checkShape(query, groupsQuery).topic))
+  app.get('/v1/mesh', ({ query }) => peer.mesh(checkShape(query, meshQuery)))
   app.post('/v1/group', ({ body }) => {
     const { topic, group, options } = checkShape(body, groupOpening)
     return peer.topic(topic).group(group, options).status()

@@ -12,8 +12,8 @@ import type { FeedId, PeerId, TopicName } from '../types.ts'
 import { type Batch, headSigned } from '../wire/head.ts'
 
 export interface IngestEvents {
-  /** Batches to `tip.seq` are on disk; `batches` are those of this commit. */
-  onStored(log: TopicLog, feed: FeedId, batches: readonly Batch[]): void
+  /** These are on disk: those of one commit, in order. */
+  onStored(log: TopicLog, feed: FeedId, arrivals: readonly Arrival[]): void
   /** What `source` sent does not verify; nothing of it was kept. */
   onBad(source: PeerId, reason: string): void
   /** Fetching has to begin again after what is stored; `source` is to blame, or our own disk. */
@@ -34,7 +34,7 @@ interface Queue {
   arrivals: Arrival[]
 }
 
-interface Arrival {
+export interface Arrival {
   batch: Batch
   source: PeerId
   /** A feed of which nothing is held may begin at this batch, since friends have removed what came before. */
@@ -118,7 +118,7 @@ export class Ingest {
     const { good, bad } = this.#verify(tip, fresh)
     if (good.length > 0) {
       await log.append(good)
-      this.#events.onStored(log, feed, good)
+      this.#events.onStored(log, feed, fresh.slice(0, good.length))
     }
     if (bad !== undefined) this.#reject(log, feed, bad.arrival, bad.reason)
     return bad === undefined

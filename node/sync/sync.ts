@@ -15,7 +15,7 @@
  * not carried), our feeds are offered and nobody else's fetched.
  *
  * Files: `scheduler` what to fetch from whom (pure), `frontier` comparing (pure), `comparison` with one friend, `holdings`, `fetch`,
- * `serve`, `ingest`, `repair`, `forks`.
+ * `serve`, `ingest`, `repair`, `forks`, `travel`.
  */
 import type { ForkProof } from '../feed/chain.ts'
 import type { HybridClock } from '../feed/hlc.ts'
@@ -32,9 +32,10 @@ import { Comparison } from './comparison.ts'
 import { Fetch } from './fetch.ts'
 import { Forks } from './forks.ts'
 import { Holdings, type HoldMode } from './holdings.ts'
-import { Ingest } from './ingest.ts'
+import { type Arrival, Ingest } from './ingest.ts'
 import { Repair } from './repair.ts'
 import { WantServer } from './serve.ts'
+import { Travel } from './travel.ts'
 
 export interface SyncEvents {
   /** Batches from elsewhere are on our disk. */
@@ -71,6 +72,7 @@ export class Sync {
   readonly #forks: Forks
   readonly #links: Links
   readonly #timers: Timer[]
+  readonly travel = new Travel()
   readonly #waiters = new Set<() => void>()
   /** A head already parsed by the gossip room. */
   knownHead: (topic: TopicName, feed: FeedId, seq: number) => SignedHead | undefined = () => undefined
@@ -80,7 +82,7 @@ export class Sync {
     this.#me = options.host.id
     const linkOf = (peer: PeerId) => this.#friends.get(peer)?.link
     this.#ingest = new Ingest({
-      onStored: (log, feed, batches) => this.#onStored(log, feed, batches),
+      onStored: (log, feed, arrivals) => this.#onStored(log, feed, arrivals),
       onBad: (source, reason) => options.events.onMisbehaved(source, reason),
       onRewind: (log, feed, blame) => {
         const held = log.feeds.get(feed)?.last ?? 0
@@ -276,6 +278,7 @@ export class Sync {
     this.#friends.delete(link.peer)
     this.#fetch.input({ type: 'lost', peer: link.peer })
     this.#repair.onLost(link.peer)
+    this.travel.onLost(link.peer)
     this.#wake()
   }
 
@@ -359,15 +362,19 @@ export class Sync {
     if (range?.author === this.#me) this.#options.events.onConfirmed(peer, topic, feed, Math.min(seq, range.last))
   }
 
-  #onStored(log: TopicLog, feed: FeedId, batches: readonly Batch[]): void {
-    const last = batches.at(-1)
+  #onStored(log: TopicLog, feed: FeedId, arrivals: readonly Arrival[]): void {
+    const last = arrivals.at(-1)?.batch
     if (last === undefined) return
     const { seq, time, tick } = last.head.head
     this.#options.hybrid.observe({ time, tick })
     this.#friends.get(last.head.author)?.link.send(encodeFrame({ type: 'stored', topic: log.topic, feed, seq }))
     this.#options.events.onStored(log.topic, feed, seq)
     let bytes = 0
-    for (const batch of batches) bytes += batch.body.length + batch.head.bytes.length
+    const now = this.#options.clock.now()
+    for (const { batch, source } of arrivals) {
+      bytes += batch.body.length + batch.head.bytes.length
+      this.travel.note(batch, source, now)
+    }
     this.#fetch.onStored(log.topic, feed, bytes, seq)
     this.#wake()
   }

@@ -8,6 +8,7 @@
 import type {
   FriendStatus,
   GroupSummary,
+  MeshPeer,
   Message,
   Peer,
   PeerEvent,
@@ -224,6 +225,10 @@ export class SimulatedPeer implements Peer {
 
   groups(topic?: string): Promise<GroupSummary[]> {
     return this.#ask((peer) => peer.groups(topic))
+  }
+
+  mesh(options?: { timeoutMs?: number }): Promise<MeshPeer[]> {
+    return this.#ask((peer) => peer.mesh(options))
   }
 
   events(): AsyncIterable<PeerEvent> {

@@ -97,6 +97,10 @@ export class FakePeer implements Peer {
     return []
   }
 
+  async mesh() {
+    return []
+  }
+
   async *events() {
     for (let at = this.#events.length; ; ) {
       const event = this.#events[at]

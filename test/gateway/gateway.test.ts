@@ -78,6 +78,8 @@ test("status, friends and topics are the peer's own", async ({ use }) => {
   assert.is(peer.id, fake.id)
   assert.equal(await peer.status(), await fake.status())
   assert.equal(await peer.friends(), [])
+  assert.equal(await peer.mesh(), [])
+  assert.is((await thrown(() => peer.mesh({ timeoutMs: -1 }))).code, 'ApiFailed')
   assert.equal(await peer.topics(), [])
 })
 
