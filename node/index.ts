@@ -5,6 +5,7 @@ import type { Host } from './host/host.ts'
 import { beyondLoopback, multicast } from './host/mdns.ts'
 import { rendezvous } from './host/rendezvous.ts'
 import { systemClock, systemNetwork, systemRandom, systemTurn } from './host/system.ts'
+import { Metrics } from './metrics/metrics.ts'
 import { checkOptions, type PeerOptions } from './options.ts'
 import { startPeer } from './peer.ts'
 import type { Ports } from './ports.ts'
@@ -15,6 +16,7 @@ import type { Peer } from './types.ts'
 
 export { type ErrorCode, type ErrorData, GrapevineError, isError } from './errors.ts'
 export { connectPeer } from './gateway/client.ts'
+export { type Monitor, startMonitor } from './gateway/monitor.ts'
 export { type Gateway, startGateway } from './gateway/server.ts'
 export { decodeInvite, encodeInvite } from './invite.ts'
 export { limits } from './limits.ts'
@@ -30,14 +32,16 @@ export { version } from './version.ts'
 export async function createPeer(options: PeerOptions = {}): Promise<Peer> {
   const checked = checkOptions(options)
   const { data } = checked
+  const metrics = new Metrics()
   const log = pino({ name: 'grapevine', level: checked.logLevel }, pino.destination(2))
   const ports: Ports = {
     clock: systemClock,
     random: systemRandom,
-    disk: data === null ? memoryDisk(systemTurn) : systemDisk(data),
+    disk: data === null ? memoryDisk(systemTurn) : metrics.measured(systemDisk(data)),
     openState: () => openState(data),
     network: systemNetwork,
     log,
+    meter: metrics,
   }
   return startPeer({
     options: checked,

@@ -213,6 +213,10 @@ export const limits = {
   /** Friends and topics that a peer tells of itself. More: those with most to tell are told. */
   meshFriendsMax: 100,
   meshTopicsMax: 100,
+  /** How long a peer whose disk was full says so: as long as it may take until the next write (guess). */
+  storageFullMs: 60 * second,
+  /** Topics of which metrics are told. More: those that take most. */
+  metricsTopicsMax: 1_000,
   /** Batches of which is remembered which friend they came from (some 200 B each). More: the oldest are forgotten. */
   travelBatchesMax: 20_000,
   /** Answers passed on, or taken, to one question. More: dropped. */

@@ -90,6 +90,9 @@ class RunningPeer implements Peer {
   readonly #undo: (() => unknown)[] = []
   #rooms: Rooms | undefined
   #closing: Promise<void> | undefined
+  #draining = false
+  /** When a write found the disk full, the last time. */
+  #fullAt = Number.NEGATIVE_INFINITY
 
   constructor(parts: PeerParts) {
     this.#parts = parts
@@ -107,7 +110,7 @@ class RunningPeer implements Peer {
 
   async start(): Promise<void> {
     const { options, ports } = this.#parts
-    const { clock, random } = ports
+    const { clock, random, meter } = ports
     const store = await openStore(ports, {
       data: options.data,
       onDamage: (event) => this.#emit({ ...event, time: clock.now() }),
@@ -134,7 +137,7 @@ class RunningPeer implements Peer {
     const friends = await createFriends({ host, key, cards: presence, random, state: store.state })
     this.#undo.push(() => friends.leave())
     const hybrid = new HybridClock(() => clock.now())
-    const sync = new Sync({ host, clock, random, hybrid, events: this.#syncEvents() })
+    const sync = new Sync({ host, clock, random, hybrid, meter, events: this.#syncEvents() })
     this.#undo.push(() => sync.close())
     const onMisbehaved = (peer: PeerId, reason: string) => friends.misbehaved(peer, reason)
     const carriersOf = (topic: TopicName) => presence.carriersOf(topic)
@@ -166,6 +169,7 @@ class RunningPeer implements Peer {
       clock,
       random,
       hybrid,
+      meter,
       confirmTimeoutMs: options.confirmTimeoutMs,
       discovers: options.discover || options.join.length > 0,
       joins: options.join.length > 0,
@@ -216,6 +220,7 @@ class RunningPeer implements Peer {
       data,
       mesh: mesh === '' ? 'open' : 'secret',
       since: this.#since,
+      state: this.#state(),
       peersKnown: [...presence.cards()].length,
       friends: friends.list().length,
       topics: [...carrier.taken()].filter(([topic]) => !isOwn(topic)).length,
@@ -247,6 +252,8 @@ class RunningPeer implements Peer {
         batches: held?.log.batches ?? 0,
         records: held?.log.records ?? 0,
         bytes: held?.log.bytes ?? 0,
+        startOffset: held?.log.startOffset ?? 0,
+        endOffset: held?.log.endOffset ?? 0,
         carriers: presence.carriersOf(name).length + (carried ? 1 : 0),
       })
     }
@@ -291,11 +298,24 @@ class RunningPeer implements Peer {
     }
   }
 
+  async metrics(): Promise<string> {
+    const { groups, queues } = this.#running
+    const [status, friends, topics] = [await this.status(), await this.friends(), await this.topics()]
+    const snapshot = { status, friends, topics, groups: await groups.taking(), queues: await queues.counts() }
+    return (await this.#parts.ports.meter?.expose(snapshot)) ?? ''
+  }
+
   events(): AsyncIterable<PeerEvent> {
     return this.#events.listen()
   }
 
+  #state(): PeerStatus['state'] {
+    if (this.#draining) return 'draining'
+    return this.#parts.ports.clock.now() - this.#fullAt < limits.storageFullMs ? 'full' : 'open'
+  }
+
   async drain(): Promise<void> {
+    this.#draining = true
     await this.#running.groups.drain()
     await this.#running.topics.drain()
   }
@@ -349,6 +369,8 @@ class RunningPeer implements Peer {
 
   #emit(event: PeerEvent): void {
     this.#events.emit(event)
+    this.#parts.ports.meter?.happened(event.type)
+    if (event.type === 'storage-full') this.#fullAt = event.time
     this.#parts.ports.log.info(event, event.type)
   }
 }

@@ -5,6 +5,7 @@
 import type { AbstractLevel } from 'abstract-level'
 import type { Libp2pOptions } from 'libp2p'
 import type { Logger } from 'pino'
+import type { FriendStatus, GroupStatus, PeerEvent, PeerStatus, TopicName, TopicStatus } from './types.ts'
 
 export interface Timer {
   /** Stops it; a second call does nothing. */
@@ -64,6 +65,27 @@ export type StateDb = AbstractLevel<string | Buffer | Uint8Array, string, Uint8A
 
 export type NetworkParts = Pick<Libp2pOptions, 'transports' | 'connectionEncrypters' | 'logger'>
 
+/** Counts what happens, for whoever watches many peers. All of it is called for batches, never for records. */
+export interface Meter {
+  /** A batch of ours is on disk, and its publishes wait for others to have it; returns what is to be called when they have. */
+  confirming(): () => void
+  /** A batch of another peer is on our disk, so long after it was sealed. */
+  arrived(ms: number): void
+  happened(type: PeerEvent['type']): void
+  /** All of that with what the peer says now, in the text format of Prometheus. */
+  expose(snapshot: Snapshot): Promise<string>
+}
+
+/** What a peer says of itself at one time, without asking others. */
+export interface Snapshot {
+  status: PeerStatus
+  friends: FriendStatus[]
+  topics: TopicStatus[]
+  /** Those it takes part in. */
+  groups: GroupStatus[]
+  queues: { name: TopicName; ready: number; inFlight: number; delayed: number }[]
+}
+
 export interface Ports {
   clock: Clock
   random: Random
@@ -73,4 +95,6 @@ export interface Ports {
   /** Transports and encryption for libp2p, and where it logs to (default: as DEBUG says); `prologue` is what both sides of a handshake must agree on. */
   network(prologue: Uint8Array): NetworkParts
   log: Logger
+  /** Default: nothing is counted. */
+  meter?: Meter
 }

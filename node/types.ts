@@ -381,6 +381,9 @@ export interface TopicStatus {
   batches: number
   records: number
   bytes: number
+  /** Position of the first record that is still here, and of the next to come, in this peer's arrival log. */
+  startOffset: number
+  endOffset: number
   /** Live peers known to carry it, ourselves included. */
   carriers: number
 }
@@ -392,6 +395,8 @@ export interface PeerStatus {
   data: string | null
   mesh: string
   since: number
+  /** `draining`: it takes no more publishes; `full`: a write found its disk full within the last minute. */
+  state: 'open' | 'draining' | 'full'
   peersKnown: number
   friends: number
   topics: number
@@ -460,6 +465,8 @@ export interface Peer extends AsyncDisposable {
    * signed by it.
    */
   mesh(options?: { timeoutMs?: number }): Promise<MeshPeer[]>
+  /** What Prometheus asks for, in its text format; empty where nothing is counted (in the simulator). */
+  metrics(): Promise<string>
   /** Everything that happens from now on, until the iteration is ended. */
   events(): AsyncIterable<PeerEvent>
   /** Orderly: stops taking publishes, waits for those on their way and for the last acknowledgements. */

@@ -19,6 +19,7 @@ async function status(options: PlaceOptions): Promise<void> {
       ...addresses.map((address) => ['address', address]),
       ['data', state.data ?? 'in memory only'],
       ['mesh', state.mesh],
+      ['state', state.state],
       ['running for', agoText(state.since)],
       ['peers known', String(state.peersKnown)],
       ['friends', String(state.friends)],

@@ -5,9 +5,11 @@ import {
   createPeer,
   decodeInvite,
   type Gateway,
+  type Monitor,
   type PeerEvent,
   type PeerOptions,
   startGateway,
+  startMonitor,
 } from '../../node/index.ts'
 import { count, each } from '../argument.ts'
 import { announce, defaultFolder } from '../folder.ts'
@@ -19,6 +21,7 @@ interface UpOptions extends PlaceOptions {
   ephemeral?: boolean
   carry?: string[]
   keep?: number
+  monitor?: string
   log: PeerOptions['logLevel']
 }
 
@@ -27,6 +30,7 @@ interface Ready {
   addresses: string[]
   api: string
   data: string | null
+  monitor?: string
 }
 
 export function addUp(program: Command): void {
@@ -39,6 +43,7 @@ export function addUp(program: Command): void {
     .option('--carry <topic>', 'carry a topic without subscribing to it; may be repeated', each)
     .option('--keep <n>', 'how many peers keep each topic, whoever subscribes', count)
     .option('--api <host:port>', 'where the local API listens, on loopback', '127.0.0.1:0')
+    .option('--monitor <host:port>', 'where /metrics, /healthz and /readyz are told without a token, on any address')
     .addOption(
       new Option('--log <level>', 'log to stderr')
         .choices(['silent', 'error', 'warn', 'info', 'debug'])
@@ -64,16 +69,18 @@ async function up(options: UpOptions): Promise<void> {
   const events = peer.events()
   let takeBack = async () => {}
   let gateway: Gateway | undefined
+  let monitor: Monitor | undefined
   try {
     // A peer in memory has no folder in which commands would find the token: then whoever starts it may name one.
     const token = process.env.GRAPEVINE_TOKEN
     const where = { ...(options.api ? { listen: options.api } : {}), ...(token ? { token } : {}) }
     gateway = await startGateway({ peer, ...where })
+    if (options.monitor !== undefined) monitor = await startMonitor({ peer, listen: options.monitor })
     const { id, addresses } = await peer.status()
-    const ready = { id, addresses, api: gateway.address, data }
+    const ready = { id, addresses, api: gateway.address, data, ...(monitor && { monitor: monitor.address }) }
     const mesh = options.mesh ?? options.join?.map((text) => decodeInvite(text)?.secret).find(Boolean)
     if (data !== null) takeBack = await announce(data, { ...ready, token: gateway.token, mesh })
-    if (options.json) await writeJson({ event: 'ready', id, pid: process.pid, addresses, api: gateway.address, data })
+    if (options.json) await writeJson({ event: 'ready', pid: process.pid, ...ready })
     else greet(ready, gateway.token)
     void follow(events, options.json === true)
     await aborted(stop)
@@ -81,6 +88,7 @@ async function up(options: UpOptions): Promise<void> {
   } finally {
     try {
       await gateway?.close()
+      await monitor?.close()
     } finally {
       await peer.close()
       await takeBack()
@@ -102,12 +110,13 @@ async function follow(events: AsyncIterable<PeerEvent>, json: boolean): Promise<
   }
 }
 
-function greet({ id, addresses, api, data }: Ready, token: string): void {
+function greet({ id, addresses, api, data, monitor }: Ready, token: string): void {
   const start = process.env.npm_lifecycle_event === 'start' ? 'node_modules/.bin/node cli/main.ts' : 'grapevine'
   tell(`${paint('green', 'This is peer')} ${paint('bold', id)}`)
   for (const address of addresses) tell(`  at      ${address}`)
   tell(`  data    ${data ?? 'in memory only'}`)
   tell(`  api     ${api}`)
+  if (monitor !== undefined) tell(`  monitor http://${monitor}/metrics`)
   const flag = data === null ? ` --api ${api}` : data === defaultFolder() ? '' : ` --data ${data}`
   tell('Try, in another terminal:')
   if (data === null) tell(`  ${paint('cyan', `export GRAPEVINE_TOKEN=${token}`)}`)

@@ -25,7 +25,7 @@ import type {
 import { parseTopic } from '../wire/topic.ts'
 import { remoteEvents } from './remote-events.ts'
 import { RemoteQueue } from './remote-queue.ts'
-import { type ApiPlace, askJson, placeOf } from './remote-socket.ts'
+import { type ApiPlace, askJson, askText, placeOf } from './remote-socket.ts'
 import { type RemoteOpen, type RemoteOwner, RemoteTopic } from './remote-topic.ts'
 import { base64Of } from './respond.ts'
 
@@ -99,6 +99,11 @@ class RemotePeer implements Peer, RemoteOwner {
 
   mesh({ timeoutMs }: { timeoutMs?: number } = {}): Promise<MeshPeer[]> {
     return this.#get(timeoutMs === undefined ? '/v1/mesh' : `/v1/mesh?timeoutMs=${timeoutMs}`)
+  }
+
+  async metrics(): Promise<string> {
+    if (this.#state === 'closed') throw closed()
+    return askText(this.place, '/metrics')
   }
 
   async #get<T>(path: string): Promise<T> {

@@ -12,16 +12,21 @@ export interface Listen {
   port: number
 }
 
-/** Reads `HOST:PORT`, where the host is a loopback one. Throws `InvalidOption`. */
-export function parseListen(listen: string): Listen {
+/** Reads `HOST:PORT`, of the option of this name. Throws `InvalidOption`. */
+export function hostPort(listen: string, option: string): Listen {
   const match = /^(?:\[(?<six>[^\]]+)\]|(?<host>[^:]+)):(?<port>\d{1,5})$/.exec(listen)
   const host = match?.groups?.six ?? match?.groups?.host
   const port = Number(match?.groups?.port)
   if (host === undefined || port > 65_535) {
-    throw new GrapevineError('InvalidOption', `api ${JSON.stringify(listen)} is not HOST:PORT, such as 127.0.0.1:0`, {
-      option: 'api',
-    })
+    const message = `${option} ${JSON.stringify(listen)} is not HOST:PORT, such as 127.0.0.1:0`
+    throw new GrapevineError('InvalidOption', message, { option })
   }
+  return { host, port }
+}
+
+/** As `hostPort`, where the host is a loopback one. Throws `InvalidOption`. */
+export function parseListen(listen: string): Listen {
+  const { host, port } = hostPort(listen, 'api')
   if (!isLoopback(host)) {
     throw new GrapevineError('InvalidOption', `api ${listen} is not on loopback: use 127.0.0.1, ::1 or localhost`, {
       option: 'api',

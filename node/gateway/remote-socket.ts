@@ -23,8 +23,23 @@ export function lost(what: string, cause?: unknown): GrapevineError<'ApiFailed'>
   return new GrapevineError('ApiFailed', `${what}: is the peer still running?`, { status: 0 }, cause)
 }
 
+function unanswered({ url }: ApiPlace, error: unknown): GrapevineError<'ApiFailed'> {
+  return lost(`the local API at ${url} does not answer`, error)
+}
+
 /** One GET, or a POST of `body`. Rejects with the error the peer answered, or `ApiFailed`. */
 export async function askJson<T>(place: ApiPlace, path: string, body?: object, signal?: AbortSignal): Promise<T> {
+  const response = await ask(place, path, body, signal)
+  return (await response.json().catch((error) => Promise.reject(unanswered(place, error)))) as T
+}
+
+/** One GET of text. Rejects as `askJson` does. */
+export async function askText(place: ApiPlace, path: string): Promise<string> {
+  const response = await ask(place, path)
+  return response.text().catch((error) => Promise.reject(unanswered(place, error)))
+}
+
+async function ask(place: ApiPlace, path: string, body?: object, signal?: AbortSignal): Promise<Response> {
   const headers = { authorization: `Bearer ${place.token}` }
   const post = {
     method: 'POST',
@@ -37,11 +52,10 @@ export async function askJson<T>(place: ApiPlace, path: string, body?: object, s
     response = await fetch(place.url + path, { ...request, signal: signal ?? null })
   } catch (error) {
     signal?.throwIfAborted()
-    throw lost(`the local API at ${place.url} does not answer`, error)
+    throw unanswered(place, error)
   }
-  const answer: unknown = await response.json().catch(() => undefined)
-  if (!response.ok) throw errorOf(answer, response.status)
-  return answer as T
+  if (!response.ok) throw errorOf(await response.json().catch(() => undefined), response.status)
+  return response
 }
 
 /** Opens a WebSocket; its handler hears everything from the first message on. Rejects with `ApiFailed`. */
@@ -58,7 +72,7 @@ export function openChannel(place: ApiPlace, path: string, handler: ChannelHandl
       request.destroy()
       reject(new GrapevineError('ApiFailed', `the local API refused the connection with status ${status}`, { status }))
     })
-    socket.on('error', (error) => reject(lost(`the local API at ${place.url} does not answer`, error)))
+    socket.on('error', (error) => reject(unanswered(place, error)))
     socket.on('open', () => resolve(channel))
   })
 }

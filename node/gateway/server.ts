@@ -1,7 +1,7 @@
 /**
  * The local API of a peer: what `connectPeer` (client.ts), the command line and local tools talk to.
  *
- * Owns one HTTP server on loopback. `GET /v1/status`, `/v1/friends`, `/v1/topics`, `/v1/groups` and `POST /v1/group`, `/v1/group/seek` answer with JSON; the
+ * Owns one HTTP server on loopback. `GET /metrics`, `/healthz` and `/readyz` (monitor.ts), `/v1/status`, `/v1/friends`, `/v1/topics`, `/v1/groups` and `POST /v1/group`, `/v1/group/seek` answer with JSON; the
  * WebSockets `/v1/publish`, `/v1/subscribe`, `/v1/consume`, `/v1/events`, `/v1/group-events` carry records and events (frame.ts).
  * Promises: 1. nothing is answered without the bearer token (guard.ts); 2. each socket holds a bounded number of
  * bytes, and a slow one slows only itself; 3. a failure arrives at the client as the error it was.
@@ -19,6 +19,7 @@ import { serveConsume } from './consume.ts'
 import { serveEvents, serveGroupEvents } from './events.ts'
 import { checkShape, failureOf, groupOpening, groupSeek, groupsQuery, meshQuery } from './frame.ts'
 import { parseListen, refusalOf } from './guard.ts'
+import { addressOf, monitorRoutes } from './monitor.ts'
 import { servePublish } from './publish.ts'
 import { queueRoutes } from './queue.ts'
 import { requestRoute, serveRespond } from './respond.ts'
@@ -79,6 +80,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   app.get('/v1/friends', () => peer.friends())
   app.get('/v1/topics', () => peer.topics())
   app.get('/v1/groups', ({ query }) => peer.groups(checkShape(query, groupsQuery).topic))
+  monitorRoutes(app, peer)
   app.get('/v1/mesh', ({ query }) => peer.mesh(checkShape(query, meshQuery)))
   app.post('/v1/group', ({ body }) => {
     const { topic, group, options } = checkShape(body, groupOpening)
@@ -112,11 +114,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       error,
     )
   }
-  const bound = app.server.address()
-  const port = typeof bound === 'object' && bound ? bound.port : where.port
   const close = () => app.close()
   return {
-    address: where.host.includes(':') ? `[${where.host}]:${port}` : `${where.host}:${port}`,
+    address: addressOf(app, where.host),
     token,
     close,
     [Symbol.asyncDispose]: close,

@@ -97,6 +97,13 @@ export class Groups {
     return found.filter((summary) => summary !== undefined)
   }
 
+  /** Those that this peer takes part in; of queues and responders is told elsewhere. */
+  async taking(): Promise<GroupStatus[]> {
+    const open = [...this.#members.values()].filter(({ options }) => options.sort === undefined)
+    const found = await Promise.all(open.map((member) => member.status().catch(() => undefined)))
+    return found.filter((status) => status !== undefined)
+  }
+
   async drain(): Promise<void> {
     await Promise.all([...this.#members.values()].map((member) => member.drain()))
   }

@@ -143,20 +143,10 @@ export class PublicQueue<T> implements Queue<T> {
   }
 
   async stats(): Promise<QueueStats> {
-    const { member } = this.#parts
-    const { lag, settings } = await member.status()
-    const { out, delayed } = member.counts()
+    const counts = await countsOf(this.name, this.#parts.member)
     const { member: dead } = await this.#parts.dead()
-    const { lag: deadLetters } = await dead.status()
-    return {
-      name: this.name,
-      settings,
-      records: lag,
-      ready: Math.max(0, lag - out - delayed),
-      inFlight: Math.min(out, lag),
-      delayed: Math.min(delayed, lag),
-      dead: deadLetters,
-    }
+    const { lag } = await dead.status()
+    return { ...counts, dead: lag }
   }
 
   events(): AsyncIterable<GroupEvent> {
@@ -173,6 +163,15 @@ export class PublicQueue<T> implements Queue<T> {
   #topic<V>(codec: Codec): Topic<V> {
     return this.#parts.topics.topic<V>(this.name, codec)
   }
+}
+
+export type QueueCounts = Omit<QueueStats, 'dead'>
+
+export async function countsOf(name: TopicName, member: Member): Promise<QueueCounts> {
+  const { lag, settings } = await member.status()
+  const { out, delayed } = member.counts()
+  const ready = Math.max(0, lag - out - delayed)
+  return { name, settings, records: lag, ready, inFlight: Math.min(out, lag), delayed: Math.min(delayed, lag) }
 }
 
 function keyOf({ key }: { key: string | undefined }): { key?: string } {

@@ -22,7 +22,7 @@ import type { GroupSettings, Queue, QueueOptions, TopicName } from '../types.ts'
 import { parseTopic } from '../wire/topic.ts'
 import { sortingOf } from './headers.ts'
 import { Lender } from './lender.ts'
-import { PublicQueue, queueGroup } from './queue.ts'
+import { countsOf, PublicQueue, type QueueCounts, queueGroup } from './queue.ts'
 import { checkQueueOptions } from './settings.ts'
 
 export interface QueuesOptions {
@@ -49,6 +49,14 @@ export class Queues {
     const name = parseTopic(text)
     const { codec, settings } = checkQueueOptions(name, options)
     return this.#queue<T>(name, settings, codecOf(codec))
+  }
+
+  /** Of those that are used here, without a look at their dead letters. */
+  async counts(): Promise<QueueCounts[]> {
+    const found = await Promise.all(
+      [...this.#open].map(([name, { member }]) => countsOf(name, member).catch(() => undefined)),
+    )
+    return found.filter((counts) => counts !== undefined)
   }
 
   #queue<T>(name: TopicName, settings: GroupSettings, codec: Codec): Queue<T> {

@@ -8,6 +8,7 @@
 import { GrapevineError } from '../errors.ts'
 import type { FeedWriter } from '../feed/writer.ts'
 import { limits } from '../limits.ts'
+import type { Meter } from '../ports.ts'
 import type { TopicLog } from '../store/topic-log.ts'
 import type { FeedId, Headers } from '../types.ts'
 import type { Batch } from '../wire/head.ts'
@@ -36,6 +37,7 @@ export interface PublisherOptions {
   stamp(): { time: number; tick: number }
   announce(batch: Batch): void
   confirmations: Confirmations
+  meter: Meter | undefined
   /** Asks for carriers where there are too few; called before each wait for confirmations. */
   seekCarriers(need: number): void
 }
@@ -162,13 +164,16 @@ export class Publisher {
       const index = firstIndex + from
       if (sink.confirm !== 0) this.#options.seekCarriers(sink.confirm === 'auto' ? 1 : sink.confirm)
       this.#inFlight++
+      const confirmed = this.#options.meter?.confirming()
       void this.#options.confirmations
         .wait(feed, seq, sink)
         .then(
-          (copies) =>
+          (copies) => {
+            confirmed?.()
             tellSinks(group, (each, count, bytes, at) =>
               each.onDone({ count, bytes, feed, seq, index: index + at, copies }),
-            ),
+            )
+          },
           (error) => tellSinks(group, (each, count, bytes) => each.onFailed(count, bytes, error)),
         )
         .finally(() => {

@@ -14,7 +14,7 @@ import type { HybridClock } from '../feed/hlc.ts'
 import { FeedWriter } from '../feed/writer.ts'
 import type { Gossip } from '../gossip/gossip.ts'
 import { limits } from '../limits.ts'
-import type { Clock, Random, StateDb } from '../ports.ts'
+import type { Clock, Meter, Random, StateDb } from '../ports.ts'
 import type { Presence } from '../presence/presence.ts'
 import type { TopicLog } from '../store/topic-log.ts'
 import type { Sync } from '../sync/sync.ts'
@@ -55,6 +55,7 @@ export interface TopicsOptions {
   clock: Clock
   random: Random
   hybrid: HybridClock
+  meter: Meter | undefined
   confirmTimeoutMs: number
   /** Whether there are ways to find other peers: then a peer is not taken to be alone before it has had time to. */
   discovers: boolean
@@ -174,7 +175,7 @@ export class Topics {
   #publisherOf(topic: TopicName): { publisher: Publisher; confirmations: Confirmations } {
     const known = this.#publishers.get(topic)
     if (known !== undefined) return known
-    const { carrier, clock, random, hybrid, key, gossip } = this.#options
+    const { carrier, clock, random, hybrid, key, gossip, meter } = this.#options
     const confirmations = new Confirmations(clock, () => this.#autoNeed(topic))
     const publisher = new Publisher({
       openLog: () => carrier.hold(topic),
@@ -182,6 +183,7 @@ export class Topics {
       stamp: () => hybrid.stamp(),
       announce: (batch) => gossip.announce(batch),
       confirmations,
+      meter,
       seekCarriers: (need) => carrier.seek(topic, need),
     })
     const made = { publisher, confirmations }

@@ -231,6 +231,10 @@ export class SimulatedPeer implements Peer {
     return this.#ask((peer) => peer.mesh(options))
   }
 
+  metrics(): Promise<string> {
+    return this.#ask((peer) => peer.metrics())
+  }
+
   events(): AsyncIterable<PeerEvent> {
     return iterateWith(
       (act) => this.#ask(act),

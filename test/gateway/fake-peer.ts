@@ -82,7 +82,8 @@ export class FakePeer implements Peer {
   async status() {
     const bytes = { sent: 1, received: 2, stored: 3 }
     const counts = { peersKnown: 1, friends: 0, topics: this.kept.size }
-    return { id: this.id, version: '0', addresses: [], data: null, mesh: 'open', since: 0, ...counts, bytes }
+    const state = 'open' as const
+    return { id: this.id, version: '0', addresses: [], data: null, mesh: 'open', since: 0, state, ...counts, bytes }
   }
 
   async friends() {
@@ -99,6 +100,10 @@ export class FakePeer implements Peer {
 
   async mesh() {
     return []
+  }
+
+  async metrics() {
+    return '# nothing\n'
   }
 
   async *events() {

@@ -104,6 +104,8 @@ export function sightOf(peer: string, records = 0): Sight {
     batches: records,
     records,
     bytes: 0,
+    startOffset: 0,
+    endOffset: records,
     carriers: 2,
   }
   return { peer, id: peer as PeerId, friends: 1, topics: [topic], timers: 10 }

@@ -46,6 +46,7 @@ function room() {
     stamp: () => hybrid.stamp(),
     announce: (batch) => announced.push(batch),
     confirmations,
+    meter: undefined,
     seekCarriers: () => {},
   })
   const topic: Topic<Uint8Array> = new PublicTopic<Uint8Array>({
