@@ -8,9 +8,7 @@ import { GrapevineError } from '../errors.ts'
 import type { Peer } from '../types.ts'
 import { failureOf } from './frame.ts'
 import { hostPort } from './guard.ts'
-
-/** Prometheus's text format. */
-const metricsType = 'text/plain; version=0.0.4; charset=utf-8'
+import { type Route, register, route } from './route.ts'
 
 export interface Monitor extends AsyncDisposable {
   /** `HOST:PORT`. */
@@ -18,14 +16,35 @@ export interface Monitor extends AsyncDisposable {
   close(): Promise<void>
 }
 
-/** `/healthz`: 200 as long as the process can answer. `/readyz`: 200 while the peer takes publishes, else 503. */
-export function monitorRoutes(app: FastifyInstance, peer: Peer): void {
-  app.get('/metrics', async (_request, reply) => reply.type(metricsType).send(await peer.metrics()))
-  app.get('/healthz', () => ({ status: 'ok' }))
-  app.get('/readyz', async (_request, reply) => {
-    const { state, friends } = await peer.status().catch(() => ({ state: 'closed' as const, friends: 0 }))
-    return reply.code(state === 'open' ? 200 : 503).send({ state, friends })
-  })
+export function monitorRoutes(peer: Peer): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/metrics',
+      about: 'What Prometheus asks for.',
+      answers: "Prometheus's text format",
+      type: 'text/plain; version=0.0.4; charset=utf-8',
+      act: () => peer.metrics(),
+    }),
+    route({
+      method: 'GET',
+      path: '/healthz',
+      about: '200 as long as the process can answer.',
+      answers: '{ status }',
+      act: () => ({ status: 'ok' }),
+    }),
+    route({
+      method: 'GET',
+      path: '/readyz',
+      about: '200 while the peer takes publishes, 503 while it drains, is closed, or its disk is full.',
+      answers: '{ state, friends }',
+      async act({ reply }) {
+        const { state, friends } = await peer.status().catch(() => ({ state: 'closed' as const, friends: 0 }))
+        if (state !== 'open') reply.code(503)
+        return { state, friends }
+      },
+    }),
+  ]
 }
 
 /**
@@ -35,7 +54,7 @@ export function monitorRoutes(app: FastifyInstance, peer: Peer): void {
 export async function startMonitor({ peer, listen }: { peer: Peer; listen: string }): Promise<Monitor> {
   const where = hostPort(listen, 'monitor')
   const app = fastify({ logger: false, forceCloseConnections: true })
-  monitorRoutes(app, peer)
+  register(app, monitorRoutes(peer))
   app.setErrorHandler((error, _request, reply) => reply.code(500).send(failureOf(error)))
   try {
     await app.listen(where)

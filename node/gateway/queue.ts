@@ -2,12 +2,13 @@
  * Queues through the local API: one POST for each thing that is done, values as base64. A record that was received is held by its receipt, so
  * whoever shows that may settle it, over whatever connection: a client that is gone has it until its time is over.
  */
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { limits } from '../limits.ts'
 import type { Message, Peer, Queue, QueueOptions, QueueRecord } from '../types.ts'
-import { checkShape, type GroupOpening } from './frame.ts'
+import type { GroupOpening } from './frame.ts'
 import { base64Of } from './respond.ts'
+import { type Route, route } from './route.ts'
 
 /** Judged by the queue itself. */
 const options = z.record(z.string(), z.unknown()).transform((given) => given as Omit<QueueOptions, 'codec'>)
@@ -27,39 +28,76 @@ export type QueueRecordJson = Omit<Message<string>, 'ack' | 'topic' | 'id'> & {
   fencingToken?: number
 }
 
-export function queueRoutes(app: FastifyInstance, peer: Peer): void {
+export function queueRoutes(peer: Peer): Route[] {
   const queueOf = ({ queue, options }: z.infer<typeof place>): Queue<Uint8Array> =>
     peer.queue<Uint8Array>(queue, { ...options, codec: 'bytes' })
-
-  app.post('/v1/queue/receive', async (request) => {
-    const asked = checkShape(request.body, receiving)
-    const { max, waitMs } = asked
-    const gone = goneOf(request)
-    const records = await queueOf(asked).receive({ max, waitMs, signal: gone })
-    // Nobody is there to have them.
-    if (gone.aborted) await Promise.all(records.map((record) => record.release().catch(() => undefined)))
-    return { records: await fitting(records) }
-  })
-  app.post('/v1/queue/settle', async (request) => {
-    const asked = checkShape(request.body, settling)
-    const { receipt, act, ms } = asked
-    const record = queueOf(asked).byReceipt(receipt)
-    if (act === 'nack') await record.nack(ms === undefined ? {} : { delayMs: ms })
-    else if (act === 'extend') await record.extend(ms ?? Number.NaN)
-    else await record[act]()
-    return {}
-  })
-  app.post('/v1/queue/browse', async (request) => {
-    const asked = checkShape(request.body, some)
-    const messages = await queueOf(asked).browse(maxOf(asked))
-    return { records: messages.slice(0, countOf(messages)).map(jsonOf) }
-  })
-  app.post('/v1/queue/redrive', async (request) => {
-    const asked = checkShape(request.body, some)
-    return { count: await queueOf(asked).redrive(maxOf(asked)) }
-  })
-  app.post('/v1/queue/purge', async (request) => ({ count: await queueOf(checkShape(request.body, place)).purge() }))
-  app.post('/v1/queue/stats', async (request) => queueOf(checkShape(request.body, place)).stats())
+  return [
+    route({
+      method: 'POST',
+      path: '/v1/queue/receive',
+      about: 'Receives up to `max` records; waits up to `waitMs` where there is none.',
+      answers: '{ records }, each with its value as base64 and its receipt',
+      body: receiving,
+      async act({ body, request }) {
+        const { max, waitMs } = body
+        const gone = goneOf(request)
+        const records = await queueOf(body).receive({ max, waitMs, signal: gone })
+        // Nobody is there to have them.
+        if (gone.aborted) await Promise.all(records.map((record) => record.release().catch(() => undefined)))
+        return { records: await fitting(records) }
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/queue/settle',
+      about: 'Acknowledges, refuses, extends or gives back what was received under a receipt.',
+      answers: '{}',
+      body: settling,
+      async act({ body }) {
+        const { receipt, act, ms } = body
+        const record = queueOf(body).byReceipt(receipt)
+        if (act === 'nack') await record.nack(ms === undefined ? {} : { delayMs: ms })
+        else if (act === 'extend') await record.extend(ms ?? Number.NaN)
+        else await record[act]()
+        return {}
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/queue/browse',
+      about: 'Shows what is in a queue without receiving it.',
+      answers: '{ records }, each with its value as base64',
+      body: some,
+      async act({ body }) {
+        const messages = await queueOf(body).browse(maxOf(body))
+        return { records: messages.slice(0, countOf(messages)).map(jsonOf) }
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/queue/redrive',
+      about: 'Sends the dead letters of a queue to it once more.',
+      answers: '{ count }',
+      body: some,
+      act: async ({ body }) => ({ count: await queueOf(body).redrive(maxOf(body)) }),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/queue/purge',
+      about: 'Takes everything out of a queue that is in it now.',
+      answers: '{ count }',
+      body: place,
+      act: async ({ body }) => ({ count: await queueOf(body).purge() }),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/queue/stats',
+      about: 'Counts what is ready, in flight, delayed and dead.',
+      answers: 'QueueStats',
+      body: place,
+      act: ({ body }) => queueOf(body).stats(),
+    }),
+  ]
 }
 
 function maxOf({ max }: { max?: number | undefined }): { max?: number } {

@@ -2,13 +2,13 @@
  * Requests through the local API: `POST /v1/request` asks, and whoever opens `/v1/respond` answers. What that client is asked comes as one
  * message each, values as base64, at most its concurrency at a time. When the connection ends, others get what it had.
  */
-import type { FastifyInstance } from 'fastify'
 import type { WebSocket } from 'ws'
 import { z } from 'zod'
 import { GrapevineError } from '../errors.ts'
 import type { Peer, RequestInfo, Responder } from '../types.ts'
 import { Channel } from './channel.ts'
-import { badRequest, checkShape, failureOf, parseJson } from './frame.ts'
+import { badRequest, failureOf, parseJson } from './frame.ts'
+import { type Route, route } from './route.ts'
 
 const asking = z.strictObject({
   topic: z.string(),
@@ -25,15 +25,21 @@ const answer = z.union([
   z.strictObject({ type: z.literal('end') }),
 ])
 
-export function requestRoute(app: FastifyInstance, peer: Peer): void {
-  app.post('/v1/request', async ({ body }) => {
-    const { topic, value, timeoutMs, headers } = checkShape(body, asking)
-    const given = await peer.request<Uint8Array>(topic, Buffer.from(value, 'base64'), {
-      codec: 'bytes',
-      ...(timeoutMs !== undefined && { timeoutMs }),
-      ...(headers !== undefined && { headers }),
-    })
-    return { value: base64Of(given) }
+export function requestRoute(peer: Peer): Route {
+  return route({
+    method: 'POST',
+    path: '/v1/request',
+    about: 'Asks whoever responds on a topic; values are base64.',
+    answers: '{ value }',
+    body: asking,
+    async act({ body: { topic, value, timeoutMs, headers } }) {
+      const given = await peer.request<Uint8Array>(topic, Buffer.from(value, 'base64'), {
+        codec: 'bytes',
+        ...(timeoutMs !== undefined && { timeoutMs }),
+        ...(headers !== undefined && { headers }),
+      })
+      return { value: base64Of(given) }
+    },
   })
 }
 

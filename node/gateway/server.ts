@@ -1,8 +1,8 @@
 /**
  * The local API of a peer: what `connectPeer` (client.ts), the command line and local tools talk to.
  *
- * Owns one HTTP server on loopback. `GET /metrics`, `/healthz` and `/readyz` (monitor.ts), `/v1/status`, `/v1/friends`, `/v1/topics`, `/v1/groups` and `POST /v1/group`, `/v1/group/seek` answer with JSON; the
- * WebSockets `/v1/publish`, `/v1/subscribe`, `/v1/consume`, `/v1/events`, `/v1/group-events` carry records and events (frame.ts).
+ * Owns one HTTP server on loopback. What it can be asked is a table (`routes`), of which its description is made; what crosses the WebSockets, which
+ * carry records and events, is in `frame`.
  * Promises: 1. nothing is answered without the bearer token (guard.ts); 2. each socket holds a bounded number of
  * bytes, and a slow one slows only itself; 3. a failure arrives at the client as the error it was.
  * Refuses: addresses beyond loopback, foreign hosts and origins, messages of the wrong shape or size.
@@ -11,19 +11,14 @@ import { randomBytes } from 'node:crypto'
 import websocket from '@fastify/websocket'
 import fastify, { type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
-import type { WebSocket } from 'ws'
 import { GrapevineError, isError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Peer } from '../types.ts'
-import { serveConsume } from './consume.ts'
-import { serveEvents, serveGroupEvents } from './events.ts'
-import { checkShape, failureOf, groupOpening, groupSeek, groupsQuery, meshQuery } from './frame.ts'
+import { failureOf } from './frame.ts'
 import { parseListen, refusalOf } from './guard.ts'
-import { addressOf, monitorRoutes } from './monitor.ts'
-import { servePublish } from './publish.ts'
-import { queueRoutes } from './queue.ts'
-import { requestRoute, serveRespond } from './respond.ts'
-import { serveSubscribe } from './subscribe.ts'
+import { addressOf } from './monitor.ts'
+import { register } from './route.ts'
+import { routesOf, socketRoutes } from './routes.ts'
 
 export interface GatewayOptions {
   peer: Peer
@@ -76,31 +71,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     await reply.code(404).send(failure)
   })
 
-  app.get('/v1/status', () => peer.status())
-  app.get('/v1/friends', () => peer.friends())
-  app.get('/v1/topics', () => peer.topics())
-  app.get('/v1/groups', ({ query }) => peer.groups(checkShape(query, groupsQuery).topic))
-  monitorRoutes(app, peer)
-  app.get('/v1/mesh', ({ query }) => peer.mesh(checkShape(query, meshQuery)))
-  app.post('/v1/group', ({ body }) => {
-    const { topic, group, options } = checkShape(body, groupOpening)
-    return peer.topic(topic).group(group, options).status()
-  })
-  app.post('/v1/group/seek', async ({ body }) => {
-    const { topic, group, options, to } = checkShape(body, groupSeek)
-    await peer.topic(topic).group(group, options).seek(to)
-    return {}
-  })
-  queueRoutes(app, peer)
-  requestRoute(app, peer)
-  const socketRoute = (path: string, serve: (socket: WebSocket, peer: Peer) => void) =>
-    app.get(path, { websocket: true }, (socket) => serve(socket, peer))
-  socketRoute('/v1/publish', servePublish)
-  socketRoute('/v1/subscribe', serveSubscribe)
-  socketRoute('/v1/consume', serveConsume)
-  socketRoute('/v1/respond', serveRespond)
-  socketRoute('/v1/events', serveEvents)
-  socketRoute('/v1/group-events', serveGroupEvents)
+  register(app, routesOf(peer))
+  for (const { path, serve } of socketRoutes) app.get(path, { websocket: true }, (socket) => serve(socket, peer))
   await decorate?.(app)
 
   try {
