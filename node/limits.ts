@@ -417,6 +417,15 @@ export const limits = {
   apiSocketsMax: 256,
   /** How long one request for records of a queue may wait for the first: clients ask again. */
   apiPollMs: 60 * second,
+  /** Links that were not used yet, and browsers that came by one. More: the oldest are forgotten. */
+  apiSessionsMax: 100,
+  /** Records shown at once, and bytes of each value. */
+  apiRecordsMax: 500,
+  apiShownBytes: 16 * KiB,
+  /** Records looked through for those with a key, before the caller is asked to go on. */
+  apiLookedMax: 100_000,
+  /** So long nothing may come of what is on disk until there is taken to be nothing. */
+  apiIdleMs: 500,
   /** Values in one answer about a queue, before base64; a single larger one is told all the same. */
   apiAnswerBytes: 16 * MiB,
 } as const

@@ -39,18 +39,28 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 }
 
-/** Why a request is refused: its status and a sentence; undefined when it may pass. */
+export interface Asker {
+  host?: string | undefined
+  origin?: string | undefined
+  authorization?: string | undefined
+  'sec-websocket-protocol'?: string | undefined
+}
+
+/** The protocol that a page opens its WebSockets with; the token follows, since a page can give them no other header. */
+export const socketProtocol = 'grapevine'
+const tokenProtocol = 'token.'
+
+/** Why a request is refused: its status and a sentence; undefined when it may pass. Without `isToken` nothing is asked but where it comes from. */
 export function refusalOf(
-  headers: { host?: string | undefined; origin?: string | undefined; authorization?: string | undefined },
-  token: string,
+  headers: Asker,
+  isToken: ((given: string) => boolean) | undefined,
 ): { status: number; message: string } | undefined {
   const host = authorityOf(`http://${headers.host ?? ''}`)
   if (!host || !isLoopback(host.name)) return { status: 403, message: 'the Host header names no loopback address' }
   if (headers.origin !== undefined && authorityOf(headers.origin)?.whole !== host.whole) {
     return { status: 403, message: 'requests from pages of other origins are refused' }
   }
-  const given = /^Bearer (.+)$/i.exec(headers.authorization ?? '')?.[1] ?? ''
-  if (!same(given, token)) {
+  if (isToken !== undefined && !isToken(tokenOf(headers))) {
     return { status: 401, message: 'the token is missing or wrong: it is in the file `token` of the data folder' }
   }
   return undefined
@@ -62,8 +72,14 @@ function authorityOf(url: string): { name: string; whole: string } | undefined {
   return { name: hostname.replace(/^\[|\]$/g, ''), whole: host }
 }
 
+function tokenOf({ authorization = '', 'sec-websocket-protocol': protocols = '' }: Asker): string {
+  const bearer = /^Bearer (.+)$/i.exec(authorization)?.[1]
+  const protocol = protocols.split(/, */).find((each) => each.startsWith(tokenProtocol))
+  return bearer ?? protocol?.slice(tokenProtocol.length) ?? ''
+}
+
 /** Compares in a time that tells nothing of where they differ. */
-function same(a: string, b: string): boolean {
+export function same(a: string, b: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest()
   return timingSafeEqual(digest(a), digest(b))
 }

@@ -34,11 +34,19 @@ export function route<Q, B>(route: Route<Q, B>): Route {
   return route as Route
 }
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** For whoever has no token yet. */
+    isOpen?: boolean
+  }
+}
+
 export function register(app: FastifyInstance, routes: readonly Route[]): void {
-  for (const { method, path, type, query, body, act } of routes) {
+  for (const { method, path, type, isOpen = false, query, body, act } of routes) {
     app.route({
       method,
       url: path,
+      config: { isOpen },
       handler: async (request, reply) => {
         if (type !== undefined) reply.type(type)
         return act({

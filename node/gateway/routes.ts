@@ -1,17 +1,22 @@
 /** All that the API can be asked. */
 import type { Peer } from '../types.ts'
+import { version } from '../version.ts'
 import { serveConsume } from './consume.ts'
 import { serveEvents, serveGroupEvents } from './events.ts'
 import { groupOpening, groupSeek, groupsQuery, meshQuery } from './frame.ts'
 import { monitorRoutes } from './monitor.ts'
+import { describeApi } from './openapi.ts'
 import { servePublish } from './publish.ts'
 import { queueRoutes } from './queue.ts'
+import { recordRoutes } from './records.ts'
 import { requestRoute, serveRespond } from './respond.ts'
 import { type Route, route, type SocketRoute } from './route.ts'
+import { type Sessions, sessionRoutes } from './session.ts'
 import { serveSubscribe } from './subscribe.ts'
 
-export function routesOf(peer: Peer): Route[] {
-  return [
+export function routesOf(peer: Peer, sessions: Sessions): Route[] {
+  const routes: Route[] = [
+    ...sessionRoutes(sessions),
     route({
       method: 'GET',
       path: '/v1/status',
@@ -70,8 +75,17 @@ export function routesOf(peer: Peer): Route[] {
     }),
     ...queueRoutes(peer),
     requestRoute(peer),
+    ...recordRoutes(peer),
     ...monitorRoutes(peer),
+    route({
+      method: 'GET',
+      path: '/v1/openapi.json',
+      about: 'This description.',
+      answers: 'an OpenAPI 3.1 document',
+      act: () => describeApi(routes, socketRoutes, version),
+    }),
   ]
+  return routes
 }
 
 export const socketRoutes: SocketRoute[] = [

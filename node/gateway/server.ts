@@ -15,10 +15,11 @@ import { GrapevineError, isError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Peer } from '../types.ts'
 import { failureOf } from './frame.ts'
-import { parseListen, refusalOf } from './guard.ts'
+import { parseListen, refusalOf, same, socketProtocol } from './guard.ts'
 import { addressOf } from './monitor.ts'
 import { register } from './route.ts'
 import { routesOf, socketRoutes } from './routes.ts'
+import { linkOf, Sessions } from './session.ts'
 
 export interface GatewayOptions {
   peer: Peer
@@ -35,6 +36,8 @@ export interface Gateway extends AsyncDisposable {
   /** `HOST:PORT`. */
   readonly address: string
   readonly token: string
+  /** A new link to the page, which lets one browser in. */
+  link(): string
   /** Ends all connections; the peer goes on. */
   close(): Promise<void>
 }
@@ -45,9 +48,16 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const where = parseListen(listen)
   const app = fastify({ logger: false, bodyLimit: limits.frameBytesMax, forceCloseConnections: true })
 
+  const sessions = new Sessions()
+  const isToken = (given: string) => same(given, token) || sessions.holds(given)
+
   // Before the guard: the plugin must know an upgrade for one, or a refused one keeps its socket.
   await app.register(websocket, {
-    options: { maxPayload: limits.bodyBytesMax + limits.apiFrameBytes },
+    options: {
+      maxPayload: limits.bodyBytesMax + limits.apiFrameBytes,
+      // The other that a page names is its token.
+      handleProtocols: (protocols) => protocols.has(socketProtocol) && socketProtocol,
+    },
     preClose: (done) => {
       for (const client of app.websocketServer.clients) client.terminate()
       app.websocketServer.close(() => done())
@@ -55,7 +65,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     errorHandler: (error) => log?.warn({ err: error }, 'local API connection failed'),
   })
   app.addHook('onRequest', async (request, reply) => {
-    const refusal = refusalOf(request.headers, token)
+    const refusal = refusalOf(request.headers, request.routeOptions.config?.isOpen ? undefined : isToken)
     const full = request.headers.upgrade !== undefined && app.websocketServer.clients.size >= limits.apiSocketsMax
     const { status, message } = refusal ?? { status: 503, message: `${limits.apiSocketsMax} connections are open` }
     if (refusal || full) {
@@ -64,14 +74,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     }
   })
   app.setErrorHandler(async (error, _request, reply) => {
-    await reply.code(isError(error) ? 400 : 500).send(failureOf(error))
+    await reply.code(statusOf(error)).send(failureOf(error))
   })
   app.setNotFoundHandler(async (request, reply) => {
     const failure = failureOf(new GrapevineError('ApiFailed', `there is no ${request.url} here`, { status: 404 }))
     await reply.code(404).send(failure)
   })
 
-  register(app, routesOf(peer))
+  register(app, routesOf(peer, sessions))
   for (const { path, serve } of socketRoutes) app.get(path, { websocket: true }, (socket) => serve(socket, peer))
   await decorate?.(app)
 
@@ -86,11 +96,20 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       error,
     )
   }
+  const address = addressOf(app, where.host)
   const close = () => app.close()
   return {
-    address: addressOf(app, where.host),
+    address,
     token,
+    link: () => `http://${address}${linkOf(sessions)}`,
     close,
     [Symbol.asyncDispose]: close,
   }
+}
+
+function statusOf(error: unknown): number {
+  if (isError(error, 'ApiFailed')) return error.data.status || 500
+  if (isError(error)) return 400
+  // What the server could not even read.
+  return (error as { statusCode?: number }).statusCode ?? 500
 }
