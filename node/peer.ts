@@ -35,6 +35,7 @@ import type {
   PeerStatus,
   Queue,
   QueueOptions,
+  QueueSummary,
   RequestOptions,
   Topic,
   TopicName,
@@ -154,7 +155,9 @@ class RunningPeer implements Peer {
       clock,
       keep: options.keep,
       retention: options.retention,
-      onCarrying: (topic, because) => this.#emit({ type: 'carrying', topic, because, time: clock.now() }),
+      onCarrying: (topic, because) => {
+        if (!isOwn(topic)) this.#emit({ type: 'carrying', topic, because, time: clock.now() })
+      },
       onReleased: (topic) => this.#emit({ type: 'released', topic, time: clock.now() }),
     })
     this.#undo.push(() => carrier.close())
@@ -179,7 +182,7 @@ class RunningPeer implements Peer {
     this.#undo.push(() => topics.close())
     const groups = new Groups({ me: host.id, topics, carrier, sync, clock, random, onMisbehaved })
     this.#undo.push(() => groups.close())
-    const queues = new Queues({ groups, topics, clock })
+    const queues = new Queues({ groups, topics, carrier, clock })
     const requests = new Requests({ me: host.id, groups, topics, clock, random })
     this.#undo.push(() => requests.close())
     const known = () => [...presence.cards()].map(({ peer }) => peer)
@@ -261,9 +264,16 @@ class RunningPeer implements Peer {
   }
 
   async groups(topic?: string): Promise<GroupSummary[]> {
-    const { carrier, presence, groups } = this.#running
-    const known = new Set([...new Map(carrier.taken()).keys(), ...presence.topics()])
-    return groups.list(known, topic === undefined ? undefined : parseTopic(topic))
+    return this.#running.groups.list(this.#topicsKnown(), topic === undefined ? undefined : parseTopic(topic))
+  }
+
+  async queues(): Promise<QueueSummary[]> {
+    return this.#running.queues.list(this.#topicsKnown())
+  }
+
+  #topicsKnown(): Set<TopicName> {
+    const { carrier, presence } = this.#running
+    return new Set([...new Map(carrier.taken()).keys(), ...presence.topics()])
   }
 
   mesh({ timeoutMs = meshTimeoutMs }: { timeoutMs?: number } = {}): Promise<MeshPeer[]> {

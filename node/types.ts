@@ -229,6 +229,11 @@ export interface GroupSummary extends Pick<GroupStatus, 'topic' | 'name' | 'sett
   slots: number
   /** Records that are not done, of those that are here; undefined where the topic is not carried here. */
   lag: number | undefined
+  /** Of those, what consumers have, and what has to wait until its time comes, by the last beats. */
+  inFlight: number
+  delayed: number
+  /** Of those, what was handed out more than once. */
+  redelivered: number
 }
 
 export type GroupEvent =
@@ -331,6 +336,15 @@ export interface QueueStats {
   delayed: number
   /** In the queue of dead letters. */
   dead: number
+}
+
+/** A queue as it looks from outside, by what its members have told: for that, it is not opened here. */
+export interface QueueSummary extends Pick<QueueStats, 'name' | 'settings' | 'inFlight' | 'delayed'> {
+  /** Undefined where the queue is not carried here. */
+  records: number | undefined
+  ready: number | undefined
+  /** Undefined where the queue of dead letters is not carried here. */
+  dead: number | undefined
 }
 
 export interface Queue<T> {
@@ -460,6 +474,8 @@ export interface Peer extends AsyncDisposable {
    * At most 1,000; those whose name and topic have more than 240 characters are known only to their members. Throws `InvalidTopic`.
    */
   groups(topic?: string): Promise<GroupSummary[]>
+  /** The work queues that are known here, by name; at most 1,000, those of more than 240 characters only where they are used. */
+  queues(): Promise<QueueSummary[]>
   /**
    * All peers of the mesh that answer within `timeoutMs` (default 2,000), this one first; sooner when all that are known have. What each says is
    * signed by it.

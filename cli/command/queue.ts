@@ -8,6 +8,7 @@ import {
   type Peer,
   type Queue,
   type QueueOptions,
+  type QueueSummary,
   type SendOptions,
 } from '../../node/index.ts'
 import { atLeastOne, count, duration, header } from '../argument.ts'
@@ -64,6 +65,9 @@ export function addQueue(program: Command): void {
   verb('redrive', 'Send the dead letters of the queue to it again.')
     .option('--max <n>', 'at most so many (default: all)', atLeastOne)
     .action(redrive)
+  addPlaceOptions(queue.command('list').description('List the queues that are known, without opening them.')).action(
+    list,
+  )
   verb('stats', 'Count what is ready, in flight, delayed and dead.').action(stats)
 }
 
@@ -218,13 +222,31 @@ async function redrive(name: string, options: SetUp & { max?: number }): Promise
   else tell(`sent ${redriven} again`)
 }
 
+async function list(options: PlaceOptions): Promise<void> {
+  const opened = await openPeer(options)
+  try {
+    await hasCompany(opened, stopAsked())
+    const queues = await opened.peer.queues()
+    if (options.json) await writeJson(queues)
+    else await write(tableOf(queues))
+  } finally {
+    await opened.end()
+  }
+}
+
 async function stats(name: string, options: SetUp): Promise<void> {
   const counted = await withQueue(name, options, stopAsked(), (queue) => queue.stats())
   if (options.json) return writeJson(counted)
-  const { ready, inFlight, delayed, dead, settings } = counted
-  const kind = settings.type === 'key-shared' ? 'fifo' : 'any order'
-  const cells = [name, ready, inFlight, delayed, dead, kind, `${settings.visibilityMs / 1_000} s`].map(String)
-  await write(table(['QUEUE', 'READY', 'IN FLIGHT', 'DELAYED', 'DEAD', 'ORDER', 'VISIBILITY'], [cells]))
+  await write(tableOf([counted]))
+}
+
+/** What cannot be known here is `-`. */
+function tableOf(queues: readonly QueueSummary[]): string {
+  const rows = queues.map(({ name, ready = '-', inFlight, delayed, dead = '-', settings }) => {
+    const kind = settings.type === 'key-shared' ? 'fifo' : 'any order'
+    return [name, ready, inFlight, delayed, dead, kind, `${settings.visibilityMs / 1_000} s`].map(String)
+  })
+  return table(['QUEUE', 'READY', 'IN FLIGHT', 'DELAYED', 'DEAD', 'ORDER', 'VISIBILITY'], rows)
 }
 
 /** Does something with the queue, as it was asked for; where nothing was asked, as whoever made it has set it up. */

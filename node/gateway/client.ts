@@ -17,6 +17,7 @@ import type {
   PeerStatus,
   Queue,
   QueueOptions,
+  QueueSummary,
   RequestOptions,
   Topic,
   TopicOptions,
@@ -95,6 +96,10 @@ class RemotePeer implements Peer, RemoteOwner {
 
   async groups(topic?: string): Promise<GroupSummary[]> {
     return this.#get(topic === undefined ? '/v1/groups' : `/v1/groups?topic=${parseTopic(topic)}`)
+  }
+
+  queues(): Promise<QueueSummary[]> {
+    return this.#get('/v1/queues')
   }
 
   mesh({ timeoutMs }: { timeoutMs?: number } = {}): Promise<MeshPeer[]> {

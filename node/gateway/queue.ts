@@ -33,6 +33,13 @@ export function queueRoutes(peer: Peer): Route[] {
     peer.queue<Uint8Array>(queue, { ...options, codec: 'bytes' })
   return [
     route({
+      method: 'GET',
+      path: '/v1/queues',
+      about: 'The queues that are known, as they look from outside.',
+      answers: 'QueueSummary[]',
+      act: () => peer.queues(),
+    }),
+    route({
       method: 'POST',
       path: '/v1/queue/receive',
       about: 'Receives up to `max` records; waits up to `waitMs` where there is none.',

@@ -66,8 +66,7 @@ export class Groups {
 
   /** This peer's part in a group; `sort` is a queue's. Throws `GroupConflict`. */
   member(topic: TopicName, group: string, checked: CheckedGroupOptions, sort?: MemberOptions['sort']): Member {
-    // A group's name has no dots, so the last one ends the topic's: no two groups share a control topic.
-    const control = passingTopicOf(controlPrefix, `${topic}.${group}`)
+    const control = controlOf(topic, group)
     const known = this.#members.get(control)
     const conflict = known && conflictOf({ topic, group }, checked.settings, known.options.settings)
     if (conflict !== undefined) throw conflict
@@ -95,6 +94,22 @@ export class Groups {
       wanted.slice(0, limits.groupsListedMax).map((place) => overviewOf(place, this.#parts)),
     )
     return found.filter((summary) => summary !== undefined)
+  }
+
+  /** One as it looks from outside; undefined where nobody has said yet how it is set up. */
+  summary(topic: TopicName, group: string): Promise<GroupSummary | undefined> {
+    return overviewOf({ control: controlOf(topic, group), topic, group }, this.#parts)
+  }
+
+  /** Topics with a group of this name, whoever takes part in it: those whose control topic is among `known`, and those opened here; sorted. */
+  topicsOf(known: Iterable<TopicName>, name: string): TopicName[] {
+    const topics = new Set<TopicName>()
+    for (const control of known) {
+      const place = anyPlaceOf(control)
+      if (place?.group === name) topics.add(place.topic)
+    }
+    for (const { options } of this.#members.values()) if (options.group === name) topics.add(options.topic)
+    return [...topics].sort()
   }
 
   /** Those that this peer takes part in; of queues and responders is told elsewhere. */
@@ -161,8 +176,19 @@ class PublicGroup<T> implements Group<T> {
   }
 }
 
+/** A group's name has no dots, so the last one ends the topic's: no two groups share a control topic. */
+function controlOf(topic: TopicName, group: string): TopicName {
+  return passingTopicOf(controlPrefix, `${topic}.${group}`)
+}
+
 /** Undefined for what is no control topic of an application's group, and for one whose name was too long to be told by it. */
 function placeOf(control: TopicName): OverviewPlace | undefined {
+  const place = anyPlaceOf(control)
+  return place?.group.startsWith('_') ? undefined : place
+}
+
+/** Also those of groups that no application has made, as of queues. */
+function anyPlaceOf(control: TopicName): OverviewPlace | undefined {
   const dot = control.lastIndexOf('.')
   const [topic, group] = [control.slice(controlPrefix.length, dot), control.slice(dot + 1)]
   if (!control.startsWith(controlPrefix) || dot < controlPrefix.length || group.startsWith('_')) return undefined

@@ -55,14 +55,20 @@ export async function overviewOf(
   const { settings } = ledger.opened
   const now = clock.now()
   const members: GroupMember[] = []
+  let [inFlight, delayed] = [0, 0]
   for (const [peer, { beat, time }] of [...beats].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const silentMs = Math.max(0, now - time)
-    if (!beat.leaving && silentMs <= settings.leaseMs) members.push({ peer, slots: beat.held.length, silentMs })
+    if (beat.leaving || silentMs > settings.leaseMs) continue
+    members.push({ peer, slots: beat.held.length, silentMs })
+    const [out, waiting] = beat.counts ?? [0, 0]
+    inFlight += out
+    delayed += waiting
   }
   const lag = carrier.isCarried(topic)
     ? await lagOf(await carrier.hold(topic), clock, ledger, settings.type)
     : undefined
-  return { topic, name: group, settings, members, slots: slotCount(settings.type), lag }
+  const { redelivered } = ledger.progress
+  return { topic, name: group, settings, members, slots: slotCount(settings.type), lag, inFlight, delayed, redelivered }
 }
 
 async function lagOf(log: TopicLog, clock: Clock, { progress, start }: Ledger, type: GroupType): Promise<number> {

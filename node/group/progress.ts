@@ -93,6 +93,14 @@ export class Progress {
     return this.#feeds.get(feed)?.all ?? 0
   }
 
+  /** Open records that were handed out more than once. */
+  get redelivered(): number {
+    let sum = 0
+    for (const { attempts } of this.#feeds.values())
+      for (const tried of attempts.values()) for (const [, count] of tried.entries()) if (count > 1) sum++
+    return sum
+  }
+
   /** How often an open record was handed out. */
   attempts(slot: number, feed: FeedId, index: number): number {
     return this.#feeds.get(feed)?.attempts.get(slot)?.get(index) ?? 0

@@ -15,10 +15,12 @@ import { isError } from '../errors.ts'
 import type { Groups } from '../group/groups.ts'
 import type { Member } from '../group/member.ts'
 import { conflictOf } from '../group/settings.ts'
+import { limits } from '../limits.ts'
 import type { Clock } from '../ports.ts'
+import type { Carrier } from '../topic/carrier.ts'
 import { type Codec, codecOf } from '../topic/codec.ts'
 import type { Topics } from '../topic/topics.ts'
-import type { GroupSettings, Queue, QueueOptions, TopicName } from '../types.ts'
+import type { GroupSettings, Queue, QueueOptions, QueueSummary, TopicName } from '../types.ts'
 import { parseTopic } from '../wire/topic.ts'
 import { sortingOf } from './headers.ts'
 import { Lender } from './lender.ts'
@@ -28,6 +30,7 @@ import { checkQueueOptions } from './settings.ts'
 export interface QueuesOptions {
   groups: Groups
   topics: Topics
+  carrier: Carrier
   clock: Clock
 }
 
@@ -57,6 +60,49 @@ export class Queues {
       [...this.#open].map(([name, { member }]) => countsOf(name, member).catch(() => undefined)),
     )
     return found.filter((counts) => counts !== undefined)
+  }
+
+  /** As they look from outside: those of which there is something among `known`, and those opened here. */
+  async list(known: ReadonlySet<TopicName>): Promise<QueueSummary[]> {
+    const { groups } = this.#options
+    const names = groups.topicsOf(known, queueGroup)
+    const deadOf = async (name: TopicName) =>
+      names.includes(name) ? (await groups.summary(name, queueGroup))?.lag : this.#untouched(name, known)
+    const found = await Promise.all(names.slice(0, limits.groupsListedMax).map((name) => this.#summary(name, deadOf)))
+    return found.filter((summary) => summary !== undefined)
+  }
+
+  async #summary(
+    name: TopicName,
+    deadOf: (name: TopicName) => Promise<number | undefined>,
+  ): Promise<QueueSummary | undefined> {
+    const summary = (await this.#options.groups.summary(name, queueGroup)) ?? (await this.#unopened(name))
+    if (summary === undefined) return undefined
+    const { settings, lag: records, inFlight, delayed } = summary
+    return {
+      name,
+      settings,
+      records,
+      ready: records && Math.max(0, records - inFlight - delayed),
+      inFlight,
+      delayed,
+      dead: await deadOf(parseTopic(settings.deadLetter)),
+    }
+  }
+
+  /** One that was only sent to, from here. */
+  async #unopened(name: TopicName) {
+    const settings = this.#open.get(name)?.member.options.settings
+    if (settings === undefined) return undefined
+    const { records } = await this.#options.carrier.hold(name)
+    return { settings, lag: records, inFlight: 0, delayed: 0 }
+  }
+
+  /** Records of a queue that nobody has opened; undefined where that cannot be known here. */
+  async #untouched(name: TopicName, known: ReadonlySet<TopicName>): Promise<number | undefined> {
+    const { carrier } = this.#options
+    if (carrier.isCarried(name)) return (await carrier.hold(name)).records
+    return known.has(name) ? undefined : 0
   }
 
   #queue<T>(name: TopicName, settings: GroupSettings, codec: Codec): Queue<T> {

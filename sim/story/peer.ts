@@ -17,6 +17,7 @@ import type {
   PublishOptions,
   Queue,
   QueueOptions,
+  QueueSummary,
   Receipt,
   RequestOptions,
   StartPosition,
@@ -225,6 +226,10 @@ export class SimulatedPeer implements Peer {
 
   groups(topic?: string): Promise<GroupSummary[]> {
     return this.#ask((peer) => peer.groups(topic))
+  }
+
+  queues(): Promise<QueueSummary[]> {
+    return this.#ask((peer) => peer.queues())
   }
 
   mesh(options?: { timeoutMs?: number }): Promise<MeshPeer[]> {

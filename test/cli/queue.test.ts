@@ -1,5 +1,6 @@
 /** `grapevine queue` as its users run it, one command after the other against a peer that runs. */
 import * as assert from 'uvu/assert'
+import type { QueueSummary } from '../../node/index.ts'
 import { Neighbourhood, ok } from '../helper/process.ts'
 import { suite } from '../helper/suite.ts'
 
@@ -26,6 +27,14 @@ test(
     await ok(queue('send', 'jobs', 'urgent', '--priority', '9', '--header', 'a=b'))
     await ok(queue('send', 'jobs', 'later', '--delay', '1h'))
 
+    const listed: QueueSummary[] = JSON.parse((await ok(queue('list', '--json'))).stdout.toString())
+    assert.equal(
+      listed.map(({ name, records, dead }) => [name, records, dead]),
+      [
+        ['jobs', 4, 0],
+        ['jobs.dead', 0, 0],
+      ],
+    )
     const first = await ok(queue('receive', 'jobs', '--max', '2', '--wait', '20s', '--json'))
     const [urgent, one] = linesOf(first.stdout).map((line) => JSON.parse(line))
     assert.equal([urgent.value, urgent.headers.a, urgent.attempt, one.value], ['urgent', 'b', 1, 'one'])

@@ -98,6 +98,10 @@ export class FakePeer implements Peer {
     return []
   }
 
+  async queues() {
+    return []
+  }
+
   async mesh() {
     return []
   }

@@ -226,8 +226,11 @@ test('groups are listed with who is in them and how far they are, also by a peer
   })
   assert.equal(more, [])
   const settings = (await work(local).status()).settings
-  assert.equal({ ...first, members: [] }, { topic: 'jobs', name: 'work', settings, members: [], slots: 64, lag: 4 })
+  const left = { lag: 4, inFlight: first?.inFlight, delayed: 0, redelivered: 0 }
+  assert.equal({ ...first, members: [] }, { topic: 'jobs', name: 'work', settings, members: [], slots: 64, ...left })
   assert.is(first?.members[0]?.peer, local.id)
+  await next(records)
+  await until(async () => (await remote.groups('jobs'))[0]?.inFlight === 1)
   assert.equal([second?.topic, second?.name, second?.members, second?.slots], ['other', 'standby', [], 1])
   assert.equal(
     (await remote.groups('other')).map(({ name }) => name),

@@ -270,6 +270,32 @@ test('what was received too often is a dead letter with its story, and `redrive`
     assert.equal([records, dead], [0, 0])
   }))
 
+test('a list of all queues opens none of them', () =>
+  simulate({ peers: 2 }, async (world) => {
+    const [a, b] = world.peers
+    const counted = async (peer: SimulatedPeer) =>
+      (await peer.queues()).map(({ name, records, ready, inFlight, dead }) => [name, records, ready, inFlight, dead])
+    const jobs = a.queue<string>('jobs', { maxReceives: 1 })
+    await jobs.send('one')
+    await jobs.send('two')
+    assert.is((await jobs.receive({ waitMs: 1_000 })).length, 1)
+    await world.sleep(2_000)
+    for (let i = 0; i < 5; i++)
+      for (const peer of [a, b]) assert.equal(await counted(peer), [['jobs', 2, 1, 1, 0]], 'nothing is opened by it')
+    const [record] = await jobs.receive({ waitMs: 1_000 })
+    await record?.nack()
+    assert.equal(await jobs.receive({ waitMs: 1_000 }), [])
+    await world.sleep(2_000)
+    for (const peer of [a, b]) assert.equal(await counted(peer), [['jobs', 1, 0, 1, 1]], 'nobody has opened jobs.dead')
+    const [letter] = await b.queue('jobs.dead').receive({ waitMs: 5_000 })
+    await letter?.ack()
+    await world.sleep(2_000)
+    assert.equal(await counted(a), [
+      ['jobs', 1, 0, 1, 0],
+      ['jobs.dead', 0, 0, 0, 0],
+    ])
+  }))
+
 test('what cannot be decoded goes to the dead letters and blocks nobody', () =>
   simulate({ peers: 1 }, async (world) => {
     const [a] = world.peers
