@@ -13,6 +13,7 @@ import { addStatus } from './command/status.ts'
 import { addSub } from './command/sub.ts'
 import { addTopics } from './command/topics.ts'
 import { addUp } from './command/up.ts'
+import { addWhy } from './command/why.ts'
 import { isBrokenPipe, paint, stdoutClosed, tell } from './output.ts'
 
 const exitCodes = `
@@ -45,6 +46,7 @@ export function grapevine(): Command {
     addStatus,
     addFriends,
     addTopics,
+    addWhy,
     addGroups,
     addInvite,
     addSim,

@@ -15,6 +15,7 @@ import type { Discovery } from './host/discovery.ts'
 import { createHost, type Host } from './host/host.ts'
 import { limits } from './limits.ts'
 import { Mesh } from './mesh/mesh.ts'
+import { sightOf } from './mesh/sight.ts'
 import type { CheckedOptions } from './options.ts'
 import type { Ports } from './ports.ts'
 import { type CardTable, createPresence } from './presence/presence.ts'
@@ -26,6 +27,7 @@ import { Carrier } from './topic/carrier.ts'
 import { codecOf } from './topic/codec.ts'
 import { Topics } from './topic/topics.ts'
 import type {
+  FeedId,
   FriendStatus,
   GroupSummary,
   MeshPeer,
@@ -36,6 +38,7 @@ import type {
   Queue,
   QueueOptions,
   QueueSummary,
+  RecordSight,
   RequestOptions,
   Topic,
   TopicName,
@@ -44,6 +47,7 @@ import type {
 } from './types.ts'
 import { version } from './version.ts'
 import { signingKeyOf } from './wire/key.ts'
+import { parseRecordId } from './wire/record-id.ts'
 import { parseTopic } from './wire/topic.ts'
 
 /** What a peer is built on; production has its own (`index.ts`), the simulator another. */
@@ -186,7 +190,9 @@ class RunningPeer implements Peer {
     const requests = new Requests({ me: host.id, groups, topics, clock, random })
     this.#undo.push(() => requests.close())
     const known = () => [...presence.cards()].map(({ peer }) => peer)
-    const mesh = new Mesh({ friends, clock, known, about: () => this.#about() })
+    const seen = { me: host.id, carrier, sync, groups }
+    const sight = (feed: FeedId, index: number) => sightOf(feed, index, seen)
+    const mesh = new Mesh({ friends, clock, known, about: () => this.#about(), sight })
     this.#rooms = { store, host, presence, friends, sync, gossip, carrier, topics, groups, queues, requests, mesh }
 
     friends.onMisbehaved((peer, reason) => this.#emit({ type: 'misbehaved', peer, reason, time: clock.now() }))
@@ -280,6 +286,11 @@ class RunningPeer implements Peer {
     return this.#running.mesh.peers(timeoutMs)
   }
 
+  async why(id: string, { timeoutMs = meshTimeoutMs }: { timeoutMs?: number } = {}): Promise<RecordSight[]> {
+    const { feed, index } = parseRecordId(id)
+    return this.#running.mesh.sights(feed, index, timeoutMs)
+  }
+
   /** What we tell whoever looks at the mesh. */
   async #about(): Promise<MeshPeer> {
     const { friends, presence, sync } = this.#running
@@ -291,6 +302,7 @@ class RunningPeer implements Peer {
       role: presence.self().role,
       addresses,
       since,
+      time: this.#parts.ports.clock.now(),
       friends: friends
         .list()
         .slice(0, limits.meshFriendsMax)
@@ -302,7 +314,14 @@ class RunningPeer implements Peer {
       topics: topics
         .sort((a, b) => b.bytes - a.bytes)
         .slice(0, limits.meshTopicsMax)
-        .map(({ name, feeds, batches, records, bytes: size }) => ({ name, feeds, batches, records, bytes: size })),
+        .map(({ name, held, feeds, batches, records, bytes: size }) => ({
+          name,
+          held,
+          feeds,
+          batches,
+          records,
+          bytes: size,
+        })),
       topicCount: topics.length,
       bytes,
     }

@@ -424,14 +424,44 @@ export interface MeshPeer {
   /** A guest is short-lived, such as a command's own peer: it never keeps a topic for others. */
   role: 'peer' | 'guest'
   addresses: string[]
-  /** When it started, by its own clock. */
+  /** When it started, and what its clock said as it answered. */
   since: number
+  time: number
   /** Whom it is connected to; `batches` and `records` came to it from that friend first, since they are. At most 100. */
   friends: { id: PeerId; rttMs?: number; batches: number; records: number }[]
   /** What it holds, of `topicCount`: those that take most, at most 100. */
-  topics: Pick<TopicStatus, 'feeds' | 'batches' | 'records' | 'bytes' | 'name'>[]
+  topics: Pick<TopicStatus, 'name' | 'held' | 'feeds' | 'batches' | 'records' | 'bytes'>[]
   topicCount: number
   bytes: { sent: number; received: number; stored: number }
+}
+
+/** How a group, or a queue (`_queue`), stands with a record, as one of its members knows. */
+export interface RecordStanding {
+  group: string
+  slot: number
+  /** Who holds the slot now. */
+  holder?: PeerId
+  /** How often it was handed out, where it is not done. */
+  attempts: number
+  done: boolean
+}
+
+/** What one peer knows of a record. */
+export interface RecordSight {
+  peer: PeerId
+  topic: TopicName
+  publisher: PeerId
+  /** `removed`: it was here, and retention, or the queue that it was done in, has removed it, or damage has. */
+  held: 'here' | 'removed'
+  seq?: number
+  offset?: number
+  /** When it was published, by the publisher's clock. */
+  time?: number
+  /** The friend that it came from first, and when it was on disk here, by this peer's clock; of what came of late. Not at its publisher. */
+  from?: PeerId
+  at?: number
+  /** Groups that this peer takes part in. */
+  groups: RecordStanding[]
 }
 
 /** What `events()` yields. */
@@ -481,6 +511,11 @@ export interface Peer extends AsyncDisposable {
    * signed by it.
    */
   mesh(options?: { timeoutMs?: number }): Promise<MeshPeer[]>
+  /**
+   * What each peer that answers within `timeoutMs` (default 2,000) knows of a record (`feed/index`), this one first: who has it, from whom, and who
+   * works on it. Empty where nobody knows it. Throws `InvalidOption` for what is no id.
+   */
+  why(id: string, options?: { timeoutMs?: number }): Promise<RecordSight[]>
   /** What Prometheus asks for, in its text format; empty where nothing is counted (in the simulator). */
   metrics(): Promise<string>
   /** Everything that happens from now on, until the iteration is ended. */

@@ -18,11 +18,13 @@ import type {
   Queue,
   QueueOptions,
   QueueSummary,
+  RecordSight,
   RequestOptions,
   Topic,
   TopicOptions,
   TopicStatus,
 } from '../types.ts'
+import { parseRecordId } from '../wire/record-id.ts'
 import { parseTopic } from '../wire/topic.ts'
 import { remoteEvents } from './remote-events.ts'
 import { RemoteQueue } from './remote-queue.ts'
@@ -104,6 +106,11 @@ class RemotePeer implements Peer, RemoteOwner {
 
   mesh({ timeoutMs }: { timeoutMs?: number } = {}): Promise<MeshPeer[]> {
     return this.#get(timeoutMs === undefined ? '/v1/mesh' : `/v1/mesh?timeoutMs=${timeoutMs}`)
+  }
+
+  why(id: string, { timeoutMs }: { timeoutMs?: number } = {}): Promise<RecordSight[]> {
+    parseRecordId(id)
+    return this.#get(`/v1/why?id=${id}${timeoutMs === undefined ? '' : `&timeoutMs=${timeoutMs}`}`)
   }
 
   async metrics(): Promise<string> {

@@ -67,6 +67,8 @@ export const groupSeek = groupOpening.extend({ to: position.transform((to) => to
 export const groupsQuery = z.strictObject({ topic: z.string().optional() })
 /** Of a GET of `/v1/mesh`. */
 export const meshQuery = z.strictObject({ timeoutMs: z.coerce.number().positive().max(limits.apiPollMs).optional() })
+/** Of a GET of `/v1/why`. */
+export const whyQuery = meshQuery.extend({ id: z.string() })
 export type GroupOpening = z.infer<typeof groupOpening>
 /** First message on `/v1/consume`. */
 export const consumeOpening = groupOpening.extend({ concurrency: given.optional() })

@@ -3,7 +3,7 @@ import type { Peer } from '../types.ts'
 import { version } from '../version.ts'
 import { serveConsume } from './consume.ts'
 import { serveEvents, serveGroupEvents } from './events.ts'
-import { groupOpening, groupSeek, groupsQuery, meshQuery } from './frame.ts'
+import { groupOpening, groupSeek, groupsQuery, meshQuery, whyQuery } from './frame.ts'
 import { monitorRoutes } from './monitor.ts'
 import { describeApi } from './openapi.ts'
 import { servePublish } from './publish.ts'
@@ -45,6 +45,14 @@ export function routesOf(peer: Peer, sessions: Sessions): Route[] {
       answers: 'MeshPeer[]',
       query: meshQuery,
       act: ({ query: { timeoutMs } }) => peer.mesh(timeoutMs === undefined ? {} : { timeoutMs }),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/why',
+      about: 'What each peer knows of a record: who has it, from whom, and who works on it.',
+      answers: 'RecordSight[]',
+      query: whyQuery,
+      act: ({ query: { id, timeoutMs } }) => peer.why(id, timeoutMs === undefined ? {} : { timeoutMs }),
     }),
     route({
       method: 'GET',

@@ -38,10 +38,11 @@ import type {
   GroupRecord,
   GroupStatus,
   GroupSummary,
+  RecordStanding,
   TopicName,
 } from '../types.ts'
 import { Consumer } from './consumer.ts'
-import { Member, type MemberOptions, type MemberParts } from './member.ts'
+import { Member, type MemberOptions, type MemberParts, type RecordPlace } from './member.ts'
 import { type OverviewPlace, overviewOf } from './overview.ts'
 import { type CheckedGroupOptions, checkGroupOptions, conflictOf } from './settings.ts'
 import { Sweep } from './sweep.ts'
@@ -110,6 +111,12 @@ export class Groups {
     }
     for (const { options } of this.#members.values()) if (options.group === name) topics.add(options.topic)
     return [...topics].sort()
+  }
+
+  /** How those on a topic that this peer takes part in stand with a record of it. */
+  standings(topic: TopicName, place: RecordPlace): RecordStanding[] {
+    const members = [...this.#members.values()].filter(({ options }) => options.topic === topic)
+    return members.map((member) => member.standing(place))
   }
 
   /** Those that this peer takes part in; of queues and responders is told elsewhere. */
@@ -190,7 +197,6 @@ function placeOf(control: TopicName): OverviewPlace | undefined {
 /** Also those of groups that no application has made, as of queues. */
 function anyPlaceOf(control: TopicName): OverviewPlace | undefined {
   const dot = control.lastIndexOf('.')
-  const [topic, group] = [control.slice(controlPrefix.length, dot), control.slice(dot + 1)]
-  if (!control.startsWith(controlPrefix) || dot < controlPrefix.length || group.startsWith('_')) return undefined
-  return { control, topic: topic as TopicName, group }
+  if (!control.startsWith(controlPrefix) || dot < controlPrefix.length) return undefined
+  return { control, topic: control.slice(controlPrefix.length, dot) as TopicName, group: control.slice(dot + 1) }
 }

@@ -13,7 +13,8 @@ import type { StoredBatch, TopicLog } from '../store/topic-log.ts'
 import type { Sync } from '../sync/sync.ts'
 import type { Carrier } from '../topic/carrier.ts'
 import type { Topics } from '../topic/topics.ts'
-import type { GroupEvent, GroupPosition, GroupStatus, PeerId, TopicName } from '../types.ts'
+import type { FeedId, GroupEvent, GroupPosition, GroupStatus, PeerId, RecordStanding, TopicName } from '../types.ts'
+import type { RecordBatch } from '../wire/record.ts'
 import { Backlog } from './backlog.ts'
 import { Board } from './board.ts'
 import type { Borrowing } from './borrowing.ts'
@@ -45,6 +46,14 @@ export interface MemberParts {
   clock: Clock
   random: Random
   onMisbehaved(peer: PeerId, reason: string): void
+}
+
+/** A record, and where it is in its batch. */
+export interface RecordPlace {
+  feed: FeedId
+  index: number
+  records: RecordBatch
+  at: number
 }
 
 export interface MemberOptions extends CheckedGroupOptions {
@@ -186,6 +195,16 @@ export class Member {
     })
     const lag = lags.reduce((sum, each) => sum + each, 0)
     return { topic, name: group, settings, members, slots, lag, deliveredTwice: this.#ledger.deliveredTwice }
+  }
+
+  /** How the group stands with a record, as far as is known here. */
+  standing({ feed, index, records, at }: RecordPlace): RecordStanding {
+    const { group, sort, settings } = this.options
+    const slot = new Slots(settings.type).of(feed, index, records.key(at), sort?.(records, at).dedupId)
+    const holder = this.#roster.holderOf(slot)
+    const { progress } = this.#ledger
+    const done = progress.isDone(slot, feed, index)
+    return { group, slot, ...(holder && { holder }), attempts: progress.attempts(slot, feed, index), done }
   }
 
   /** Of all members, as of their last beats. */

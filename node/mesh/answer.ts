@@ -4,11 +4,11 @@
  */
 import { z } from 'zod'
 import { limits } from '../limits.ts'
-import type { MeshPeer, PeerId } from '../types.ts'
+import type { FeedId, MeshPeer, PeerId, RecordSight } from '../types.ts'
 import { publicKeyOf } from '../wire/key.ts'
 import { parseTopic } from '../wire/topic.ts'
 
-export type Question = { about: 'peer' }
+export type Question = { about: 'peer' } | { about: 'record'; feed: FeedId; index: number }
 
 // Both throw for what is none, and then nothing of the answer counts.
 const peerId = z.string().transform((text) => {
@@ -18,13 +18,46 @@ const peerId = z.string().transform((text) => {
 const topicName = z.string().transform((text) => parseTopic(text))
 const whole = z.int().min(0)
 
-const question = z.discriminatedUnion('about', [z.object({ about: z.literal('peer') })])
+const question = z.discriminatedUnion('about', [
+  z.object({ about: z.literal('peer') }),
+  z.object({
+    about: z.literal('record'),
+    feed: z
+      .string()
+      .regex(/^[0-9a-f]{32}$/)
+      .transform((text) => text as FeedId),
+    index: whole,
+  }),
+])
+
+const aboutRecord = z.object({
+  topic: topicName,
+  publisher: peerId,
+  held: z.enum(['here', 'removed']),
+  seq: whole.optional(),
+  offset: whole.optional(),
+  time: z.number().optional(),
+  from: peerId.optional(),
+  at: z.number().optional(),
+  groups: z
+    .array(
+      z.object({
+        group: z.string().max(limits.topicBytesMax),
+        slot: whole,
+        holder: peerId.optional(),
+        attempts: whole,
+        done: z.boolean(),
+      }),
+    )
+    .max(limits.meshTopicsMax),
+})
 
 const aboutPeer = z.object({
   version: z.string().max(64),
   role: z.enum(['peer', 'guest']),
   addresses: z.array(z.string().max(256)).max(limits.addressesPerCardMax),
   since: z.number(),
+  time: z.number(),
   friends: z
     .array(z.object({ id: peerId, rttMs: z.number().min(0).optional(), batches: whole, records: whole }))
     .max(limits.meshFriendsMax),
@@ -32,6 +65,7 @@ const aboutPeer = z.object({
     .array(
       z.object({
         name: topicName,
+        held: z.enum(['carry', 'own']),
         feeds: whole,
         batches: whole,
         records: whole,
@@ -50,6 +84,16 @@ export function encodeQuestion(asked: Question): Uint8Array {
 /** Undefined for what this version does not know. */
 export function decodeQuestion(bytes: Uint8Array): Question | undefined {
   return read(bytes, question)
+}
+
+export function encodeSight({ peer: _, ...rest }: RecordSight): Uint8Array {
+  return bytesOf({ ...rest, groups: rest.groups.slice(0, limits.meshTopicsMax) })
+}
+
+/** What a peer says of a record; undefined for what has another shape. */
+export function decodeSight(peer: PeerId, bytes: Uint8Array): RecordSight | undefined {
+  const about = read(bytes, aboutRecord)
+  return about && ({ peer, ...about } as RecordSight)
 }
 
 export function encodePeer({ id: _, ...rest }: MeshPeer): Uint8Array {

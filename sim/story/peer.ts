@@ -19,6 +19,7 @@ import type {
   QueueOptions,
   QueueSummary,
   Receipt,
+  RecordSight,
   RequestOptions,
   StartPosition,
   Topic,
@@ -234,6 +235,10 @@ export class SimulatedPeer implements Peer {
 
   mesh(options?: { timeoutMs?: number }): Promise<MeshPeer[]> {
     return this.#ask((peer) => peer.mesh(options))
+  }
+
+  why(id: string, options?: { timeoutMs?: number }): Promise<RecordSight[]> {
+    return this.#ask((peer) => peer.why(id, options))
   }
 
   metrics(): Promise<string> {

@@ -46,6 +46,7 @@ test('every command has help, with --json', () => {
       'status',
       'friends',
       'topics',
+      'why',
       'groups',
       'invite',
       'sim',

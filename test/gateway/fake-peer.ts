@@ -106,6 +106,10 @@ export class FakePeer implements Peer {
     return []
   }
 
+  async why() {
+    return []
+  }
+
   async metrics() {
     return '# nothing\n'
   }
