@@ -45,7 +45,7 @@ export function addPlaceOptions(command: Command): Command {
 export function addOwnPeerOptions(command: Command): Command {
   return command
     .option('--listen <addr>', 'multiaddr to listen on; may be repeated (default: /ip4/127.0.0.1/tcp/0)', each)
-    .option('--join <addr>', 'multiaddr of a peer, or an invite; may be repeated', each)
+    .option('--join <addr>', 'multiaddr of a peer, an invite, or dns:NAME[:PORT]; may be repeated', each)
     .addOption(new Option('--mesh <secret>', 'the secret that all peers of the mesh share').env('GRAPEVINE_MESH'))
     .option('--open', 'listen beyond loopback without a mesh secret')
     .option('--no-discovery', 'find no peers but those of --join')

@@ -1,8 +1,10 @@
 /** The public door of Grapevine. */
+import { lookup } from 'node:dns/promises'
 import { pino } from 'pino'
 import type { Discovery } from './host/discovery.ts'
 import type { Host } from './host/host.ts'
 import { beyondLoopback, multicast } from './host/mdns.ts'
+import { byName } from './host/names.ts'
 import { rendezvous } from './host/rendezvous.ts'
 import { systemClock, systemNetwork, systemRandom, systemTurn } from './host/system.ts'
 import { Metrics } from './metrics/metrics.ts'
@@ -46,13 +48,20 @@ export async function createPeer(options: PeerOptions = {}): Promise<Peer> {
   return startPeer({
     options: checked,
     ports,
-    discovery: (host) => (checked.discover ? nearby(checked.mesh, host) : []),
+    discovery: (host) => [
+      ...(checked.discover ? nearby(checked.mesh, host) : []),
+      ...checked.names.map((name) => byName(name, host, systemClock, addressesOf)),
+    ],
   })
 }
 
 /** As `createPeer`, with time, randomness, disk and network of one's own: what the simulator runs. Finds nobody by itself. */
 export async function createPeerOn(ports: Ports, options: PeerOptions = {}): Promise<Peer> {
   return startPeer({ options: checkOptions(options), ports, discovery: () => [] })
+}
+
+async function addressesOf(name: string): Promise<string[]> {
+  return (await lookup(name, { all: true })).map(({ address }) => address)
 }
 
 /** On this machine always; in the network where that could lead to anything. */

@@ -235,6 +235,10 @@ export const limits = {
   rendezvousFileBytesMax: 16 * KiB,
   /** How often the local network is asked who is there. */
   multicastMs: 10 * second,
+  /** How often a name that stands for peers is looked up, how many of its addresses count, and the port where none is said. */
+  nameMs: 5 * second,
+  nameAddressesMax: 100,
+  defaultPort: 4_001,
 
   /** One gossipsub message: at most the names of all our topics. Larger: the stream is dropped and opened again. */
   gossipRpcBytesMax: 8 * MiB,

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { GrapevineError } from './errors.ts'
 import { addressOf } from './host/address.ts'
+import { type MeshName, meshNameOf } from './host/names.ts'
 import { decodeInvite } from './invite.ts'
 import { limits } from './limits.ts'
 import type { TopicName } from './types.ts'
@@ -15,7 +16,8 @@ export interface PeerOptions {
   /** Multiaddrs to listen on. Default `['/ip4/127.0.0.1/tcp/0']`; beyond loopback asks for `mesh` or `open`. */
   listen?: string[]
   /**
-   * Multiaddrs of peers, or invites (which bring the mesh secret), tried for ever. Groups, queues and subscriptions with a name wait up to
+   * Multiaddrs of peers, invites (which bring the mesh secret), or `dns:NAME` and `dns:NAME:PORT` (4001), all of whose addresses are peers; tried for
+   * ever. Groups, queues and subscriptions with a name wait up to
    * 10 s for the first friend before they begin alone.
    */
   join?: string[]
@@ -44,6 +46,7 @@ export interface CheckedOptions {
   data: string | null
   listen: string[]
   join: string[]
+  names: MeshName[]
   mesh: string
   keep: number
   carry: TopicName[]
@@ -67,7 +70,7 @@ const shape = z.strictObject({
     .union([z.string().min(1), z.null()], says('takes the path of a folder, or null for memory only'))
     .default(null),
   listen: texts('multiaddrs'),
-  join: texts('multiaddrs or invites'),
+  join: texts('multiaddrs, invites or dns:NAME'),
   mesh: z
     .string(says('takes a secret of at least one character'))
     .min(1, says('takes a secret of at least one character'))
@@ -124,10 +127,18 @@ export function checkOptions(options: PeerOptions = {}): CheckedOptions {
   }
 }
 
-function openJoins(join: string[], mesh: string | undefined): { join: string[]; mesh: string } {
+function openJoins(join: string[], mesh: string | undefined): { join: string[]; names: MeshName[]; mesh: string } {
   const addresses: string[] = []
+  const names: MeshName[] = []
   let secret = mesh
   for (const text of join) {
+    if (text.startsWith('dns:')) {
+      const name = meshNameOf(text)
+      if (name === undefined)
+        throw invalid('join', `has ${JSON.stringify(text)}, which is no name such as dns:peers.example.org:4001`)
+      names.push(name)
+      continue
+    }
     const invite = decodeInvite(text)
     if (!invite) checkAddress('join', text)
     addresses.push(...(invite?.addresses ?? [text]))
@@ -137,7 +148,7 @@ function openJoins(join: string[], mesh: string | undefined): { join: string[]; 
     }
     secret = invite.secret
   }
-  return { join: addresses, mesh: secret ?? '' }
+  return { join: addresses, names, mesh: secret ?? '' }
 }
 
 function checkAddress(option: string, text: string): void {

@@ -165,6 +165,7 @@ class RunningPeer implements Peer {
       onReleased: (topic) => this.#emit({ type: 'released', topic, time: clock.now() }),
     })
     this.#undo.push(() => carrier.close())
+    const joins = options.join.length + options.names.length > 0
     const topics = new Topics({
       me: host.id,
       key,
@@ -178,8 +179,8 @@ class RunningPeer implements Peer {
       hybrid,
       meter,
       confirmTimeoutMs: options.confirmTimeoutMs,
-      discovers: options.discover || options.join.length > 0,
-      joins: options.join.length > 0,
+      discovers: options.discover || joins,
+      joins,
       group: (topic, name, asked, codec) => groups.group(topic, name, asked, codec),
       respond: (topic, codec, handler, asked) => requests.respond(topic, codec, handler, asked),
     })

@@ -21,6 +21,7 @@ test('the defaults are a peer in memory that only this machine can reach', () =>
     data: null,
     listen: ['/ip4/127.0.0.1/tcp/0'],
     join: [],
+    names: [],
     mesh: '',
     keep: 3,
     carry: [],
