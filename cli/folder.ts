@@ -33,6 +33,14 @@ export async function runningIn(folder: string): Promise<Running | undefined> {
   return { pid: parsed.data.pid, api: parsed.data.api, token }
 }
 
+/** What the last peer in a folder left, whether or not it runs; undefined where it left in order, or none ever ran. */
+export async function lastIn(folder: string): Promise<{ pid: number; api: string; isAlive: boolean } | undefined> {
+  const parsed = shape.safeParse(await readJson(join(folder, 'peer.json')))
+  if (!parsed.success || !parsed.data.api) return undefined
+  const { pid, api } = parsed.data
+  return { pid, api, isAlive: isAlive(pid) }
+}
+
 export async function tokenIn(folder: string): Promise<string | undefined> {
   return (await readText(join(folder, 'token')))?.trim()
 }

@@ -215,6 +215,8 @@ export const limits = {
   meshTopicsMax: 100,
   /** How long a peer whose disk was full says so: as long as it may take until the next write (guess). */
   storageFullMs: 60 * second,
+  /** What went wrong that a peer tells of in its status. More: the oldest is forgotten. */
+  troublesMax: 50,
   /** Topics of which metrics are told. More: those that take most. */
   metricsTopicsMax: 1_000,
   /** Batches of which is remembered which friend they came from (some 200 B each). More: the oldest are forgotten. */

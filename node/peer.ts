@@ -58,6 +58,15 @@ export interface PeerParts {
   discovery(host: Host): readonly Discovery[]
 }
 
+/** What somebody should hear of who asks how the peer is. */
+const isTrouble = new Set<PeerEvent['type']>([
+  'refused',
+  'misbehaved',
+  'fork',
+  'storage-full',
+  'damage-found',
+  'damage-lost',
+])
 /** Who has not answered by then is not shown. */
 const meshTimeoutMs = 2_000
 
@@ -95,6 +104,7 @@ class RunningPeer implements Peer {
   readonly #undo: (() => unknown)[] = []
   #rooms: Rooms | undefined
   #closing: Promise<void> | undefined
+  readonly #troubles: PeerEvent[] = []
   #draining = false
   /** When a write found the disk full, the last time. */
   #fullAt = Number.NEGATIVE_INFINITY
@@ -222,7 +232,7 @@ class RunningPeer implements Peer {
 
   async status(): Promise<PeerStatus> {
     const { host, store, presence, friends, carrier } = this.#running
-    const { data, mesh } = this.#parts.options
+    const { data, mesh, keep, role, discover, confirmTimeoutMs, retention } = this.#parts.options
     return {
       id: host.id,
       version,
@@ -231,6 +241,9 @@ class RunningPeer implements Peer {
       mesh: mesh === '' ? 'open' : 'secret',
       since: this.#since,
       state: this.#state(),
+      settings: { keep, role, discover, confirmTimeoutMs, retention },
+      joins: friends.joins(),
+      troubles: [...this.#troubles],
       peersKnown: [...presence.cards()].length,
       friends: friends.list().length,
       topics: [...carrier.taken()].filter(([topic]) => !isOwn(topic)).length,
@@ -401,6 +414,9 @@ class RunningPeer implements Peer {
     this.#events.emit(event)
     this.#parts.ports.meter?.happened(event.type)
     if (event.type === 'storage-full') this.#fullAt = event.time
+    if (!isTrouble.has(event.type)) return
+    this.#troubles.push(event)
+    if (this.#troubles.length > limits.troublesMax) this.#troubles.shift()
     this.#parts.ports.log.info(event, event.type)
   }
 }

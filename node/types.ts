@@ -402,6 +402,23 @@ export interface TopicStatus {
   carriers: number
 }
 
+/** An address that the peer was told to join. */
+export interface JoinStatus {
+  address: string
+  /** `friend`: who is there is a friend; `failing`: it was not reached the last time, and is tried again. */
+  state: 'friend' | 'trying' | 'failing'
+  failure?: string
+}
+
+/** What a peer was set up with, beyond where it listens and what it joins. */
+export interface PeerSettings {
+  keep: number
+  role: 'peer' | 'guest'
+  discover: boolean
+  confirmTimeoutMs: number
+  retention: { maxAgeMs?: number; maxBytes?: number }
+}
+
 export interface PeerStatus {
   id: PeerId
   version: string
@@ -411,6 +428,10 @@ export interface PeerStatus {
   since: number
   /** `draining`: it takes no more publishes; `full`: a write found its disk full within the last minute. */
   state: 'open' | 'draining' | 'full'
+  settings: PeerSettings
+  joins: JoinStatus[]
+  /** What went wrong since it started, the last 50, oldest first. */
+  troubles: PeerEvent[]
   peersKnown: number
   friends: number
   topics: number

@@ -5,7 +5,7 @@ import type { Host } from '../host/host.ts'
 import { limits } from '../limits.ts'
 import type { Random } from '../ports.ts'
 import type { Presence } from '../presence/presence.ts'
-import type { PeerId } from '../types.ts'
+import type { JoinStatus, PeerId } from '../types.ts'
 import { Backoff } from './backoff.ts'
 import type { Join, Stranger } from './policy.ts'
 import type { Memory, Remembered } from './remember.ts'
@@ -14,6 +14,8 @@ interface JoinState {
   /** Who is there, once known. */
   peer: PeerId | undefined
   reached: boolean
+  /** Why it was not reached the last time. */
+  failure: string | undefined
 }
 
 export interface DiallerOptions {
@@ -50,7 +52,7 @@ export class Dialler {
     if (this.#joins.size >= limits.joinsMax) {
       throw new GrapevineError('InvalidOption', `join: more than ${limits.joinsMax} addresses`, { option: 'join' })
     }
-    this.#joins.set(text, { peer, reached: false })
+    this.#joins.set(text, { peer, reached: false, failure: undefined })
   }
 
   found(peer: PeerId, addresses: string[]): void {
@@ -103,11 +105,26 @@ export class Dialler {
   }
 
   async dialJoin(address: string): Promise<void> {
-    const peer = await this.#dial(address, () => this.#options.host.dial(address))
+    let failure: string | undefined
+    const peer = await this.#dial(address, () =>
+      this.#options.host.dial(address).catch((error: unknown) => {
+        failure = error instanceof Error ? error.message : String(error)
+        throw error
+      }),
+    )
     const join = this.#joins.get(address)
-    if (peer === undefined || join === undefined) return
-    if (peer === this.#options.host.id) this.#joins.delete(address)
-    else this.#joins.set(address, { peer, reached: true })
+    if (join === undefined) return
+    if (peer === undefined) join.failure = failure ?? join.failure
+    else if (peer === this.#options.host.id) this.#joins.delete(address)
+    else this.#joins.set(address, { peer, reached: true, failure: undefined })
+  }
+
+  /** What became of each address to join. */
+  joinStatus(isFriend: (peer: PeerId) => boolean): JoinStatus[] {
+    return [...this.#joins].map(([address, { peer, failure }]) => {
+      if (peer !== undefined && isFriend(peer)) return { address, state: 'friend' }
+      return failure === undefined ? { address, state: 'trying' } : { address, state: 'failing', failure }
+    })
   }
 
   close(): void {

@@ -23,7 +23,7 @@ import { type FrameBytes, type Link, type LinkHandler, type Links, links } from 
 import { limits } from '../limits.ts'
 import type { Random, StateDb, Timer } from '../ports.ts'
 import type { CardTable, HeldCard } from '../presence/presence.ts'
-import type { FriendStatus, PeerId, TopicName } from '../types.ts'
+import type { FriendStatus, JoinStatus, PeerId, TopicName } from '../types.ts'
 import { WireError } from '../wire/error.ts'
 import type { SigningKey } from '../wire/key.ts'
 import { Circle } from './circle.ts'
@@ -46,6 +46,8 @@ export interface Friends {
   setNeeds(needs: ReadonlyMap<TopicName, number>): void
   /** An address to be connected with, tried for ever. Throws `InvalidOption` for what is no multiaddr. */
   join(address: string): void
+  /** What became of those. */
+  joins(): JoinStatus[]
   /** A peer that was seen nearby. */
   found(peer: PeerId, addresses: string[]): void
   onFriend(act: (peer: PeerId) => void): Off
@@ -169,6 +171,10 @@ class FriendsRoom implements Friends, LinkHandler {
   join(address: string): void {
     this.#dialler.join(address)
     this.#lookSoon()
+  }
+
+  joins(): JoinStatus[] {
+    return this.#dialler.joinStatus((peer) => this.#circle.get(peer)?.lost === false)
   }
 
   found(peer: PeerId, addresses: string[]): void {

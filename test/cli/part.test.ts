@@ -49,6 +49,7 @@ test('every command has help, with --json', () => {
       'why',
       'groups',
       'invite',
+      'doctor',
       'sim',
     ],
   )

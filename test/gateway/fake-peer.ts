@@ -83,7 +83,21 @@ export class FakePeer implements Peer {
     const bytes = { sent: 1, received: 2, stored: 3 }
     const counts = { peersKnown: 1, friends: 0, topics: this.kept.size }
     const state = 'open' as const
-    return { id: this.id, version: '0', addresses: [], data: null, mesh: 'open', since: 0, state, ...counts, bytes }
+    const settings = { keep: 3, role: 'peer' as const, discover: true, confirmTimeoutMs: 1, retention: {} }
+    return {
+      id: this.id,
+      version: '0',
+      addresses: [],
+      data: null,
+      mesh: 'open',
+      since: 0,
+      state,
+      settings,
+      joins: [],
+      troubles: [],
+      ...counts,
+      bytes,
+    }
   }
 
   async friends() {
