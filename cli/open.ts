@@ -3,7 +3,15 @@
  * for as long as the command takes: in the folder `--data` names or, without one, in memory.
  */
 import { type Command, Option } from 'commander'
-import { connectPeer, createPeer, GrapevineError, isError, type Peer, type PeerOptions } from '../node/index.ts'
+import {
+  type ConnectOptions,
+  connectPeer,
+  createPeer,
+  GrapevineError,
+  isError,
+  type Peer,
+  type PeerOptions,
+} from '../node/index.ts'
 import { each } from './argument.ts'
 import { defaultFolder, runningIn, tokenIn } from './folder.ts'
 
@@ -85,18 +93,26 @@ async function endOf(peer: Peer): Promise<void> {
 }
 
 /** The peer that runs already, if there is one. Throws `ApiFailed` when it is there and does not let us in. */
-export async function connectedPeer({ api, data }: Pick<PlaceOptions, 'api' | 'data'>): Promise<Peer | undefined> {
+export function connectedPeer(options: Pick<PlaceOptions, 'api' | 'data'>): Promise<Peer | undefined> {
+  return atRunning(options, connectPeer)
+}
+
+/** Does something with the API of the peer that runs already; undefined where none does. */
+export async function atRunning<T>(
+  { api, data }: Pick<PlaceOptions, 'api' | 'data'>,
+  act: (place: ConnectOptions) => Promise<T>,
+): Promise<T | undefined> {
   const folder = data ?? defaultFolder()
   if (api !== undefined) {
     const token = process.env.GRAPEVINE_TOKEN || (await tokenIn(folder))
-    if (token) return connectPeer({ api, token })
+    if (token) return act({ api, token })
     const message = `no token for ${api}: name its peer's data folder with --data, or set GRAPEVINE_TOKEN`
     throw new GrapevineError('ApiFailed', message, { status: 401 })
   }
   const running = await runningIn(folder)
   if (!running) return undefined
   try {
-    return await connectPeer(running)
+    return await act(running)
   } catch (error) {
     // Its process number belongs to another program by now: what a crash left. Were it alive, the folder would be locked.
     if (isError(error, 'ApiFailed') && error.data.status === 0) return undefined

@@ -6,6 +6,7 @@ import { addDoctor } from './command/doctor.ts'
 import { addFriends } from './command/friends.ts'
 import { addGroups } from './command/groups.ts'
 import { addInvite } from './command/invite.ts'
+import { addOpen } from './command/open.ts'
 import { addPub } from './command/pub.ts'
 import { addQueue } from './command/queue.ts'
 import { addRequest, addRespond } from './command/request.ts'
@@ -38,6 +39,7 @@ export function grapevine(): Command {
     .configureOutput({ writeErr: (text) => process.stderr.write(text) })
   for (const add of [
     addUp,
+    addOpen,
     addPub,
     addSub,
     addConsume,

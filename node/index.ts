@@ -17,7 +17,7 @@ import { openState } from './store/state.ts'
 import type { Peer } from './types.ts'
 
 export { type ErrorCode, type ErrorData, GrapevineError, isError } from './errors.ts'
-export { connectPeer } from './gateway/client.ts'
+export { type ConnectOptions, connectPeer, pageLink } from './gateway/client.ts'
 export { type Monitor, startMonitor } from './gateway/monitor.ts'
 export { type Gateway, startGateway } from './gateway/server.ts'
 export { decodeInvite, encodeInvite } from './invite.ts'

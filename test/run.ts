@@ -35,6 +35,7 @@ const longest = ['test/process/', 'test/sim/run', 'test/cli/command', 'test/pack
 
 const checks: Job[] = [
   check('types', 'node_modules/typescript/bin/tsc', ['--noEmit']),
+  check('types of the page', 'node_modules/typescript/bin/tsc', ['--noEmit', '-p', 'node/gateway/page']),
   check('lint', 'node_modules/@biomejs/biome/bin/biome', ['check', '.']),
   check('unused code', 'node_modules/knip/bin/knip.js', []),
 ]

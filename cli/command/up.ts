@@ -29,6 +29,7 @@ interface Ready {
   id: string
   addresses: string[]
   api: string
+  page: string
   data: string | null
   monitor?: string
 }
@@ -77,7 +78,14 @@ async function up(options: UpOptions): Promise<void> {
     gateway = await startGateway({ peer, ...where })
     if (options.monitor !== undefined) monitor = await startMonitor({ peer, listen: options.monitor })
     const { id, addresses } = await peer.status()
-    const ready = { id, addresses, api: gateway.address, data, ...(monitor && { monitor: monitor.address }) }
+    const ready = {
+      id,
+      addresses,
+      api: gateway.address,
+      page: gateway.link(),
+      data,
+      ...(monitor && { monitor: monitor.address }),
+    }
     const mesh = options.mesh ?? options.join?.map((text) => decodeInvite(text)?.secret).find(Boolean)
     if (data !== null) takeBack = await announce(data, { ...ready, token: gateway.token, mesh })
     if (options.json) await writeJson({ event: 'ready', pid: process.pid, ...ready })
@@ -110,12 +118,13 @@ async function follow(events: AsyncIterable<PeerEvent>, json: boolean): Promise<
   }
 }
 
-function greet({ id, addresses, api, data, monitor }: Ready, token: string): void {
+function greet({ id, addresses, api, page, data, monitor }: Ready, token: string): void {
   const start = process.env.npm_lifecycle_event === 'start' ? 'node_modules/.bin/node cli/main.ts' : 'grapevine'
   tell(`${paint('green', 'This is peer')} ${paint('bold', id)}`)
   for (const address of addresses) tell(`  at      ${address}`)
   tell(`  data    ${data ?? 'in memory only'}`)
   tell(`  api     ${api}`)
+  tell(`  page    ${paint('cyan', page)}`)
   if (monitor !== undefined) tell(`  monitor http://${monitor}/metrics`)
   const flag = data === null ? ` --api ${api}` : data === defaultFolder() ? '' : ` --data ${data}`
   tell('Try, in another terminal:')

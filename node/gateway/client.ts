@@ -46,6 +46,13 @@ export async function connectPeer({ api, token }: ConnectOptions): Promise<Peer>
   return new RemotePeer(place, id)
 }
 
+/** A link to the page of a running peer, which lets in one browser, once. Throws `ApiFailed` as `connectPeer` does. */
+export async function pageLink({ api, token }: ConnectOptions): Promise<string> {
+  const place = placeOf(api, token)
+  const { path } = await askJson<{ path: string }>(place, '/v1/link', {})
+  return `${place.url}${path}`
+}
+
 class RemotePeer implements Peer, RemoteOwner {
   readonly id: PeerId
   readonly place: ApiPlace

@@ -14,6 +14,7 @@ import type { Logger } from 'pino'
 import { GrapevineError, isError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Peer } from '../types.ts'
+import { pageRoutes } from './assets.ts'
 import { failureOf } from './frame.ts'
 import { parseListen, refusalOf, same, socketProtocol } from './guard.ts'
 import { addressOf } from './monitor.ts'
@@ -40,6 +41,16 @@ export interface Gateway extends AsyncDisposable {
   link(): string
   /** Ends all connections; the peer goes on. */
   close(): Promise<void>
+}
+
+/** For pages: nothing from elsewhere, nothing in the text of a page, and nobody around it. */
+const policy = {
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
 }
 
 /** Opens the local API. Throws `InvalidOption` for an address that is not on loopback, `ListenFailed` for one in use. */
@@ -73,6 +84,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       await reply.code(status).send(failureOf(new GrapevineError('ApiFailed', message, { status })))
     }
   })
+  app.addHook('onSend', async (_request, reply) => {
+    reply.headers(policy)
+  })
   app.setErrorHandler(async (error, _request, reply) => {
     await reply.code(statusOf(error)).send(failureOf(error))
   })
@@ -82,6 +96,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   })
 
   register(app, routesOf(peer, sessions))
+  pageRoutes(app)
   for (const { path, serve } of socketRoutes) app.get(path, { websocket: true }, (socket) => serve(socket, peer))
   await decorate?.(app)
 

@@ -37,6 +37,7 @@ test('every command has help, with --json', () => {
     commands.map((command) => command.name()),
     [
       'up',
+      'open',
       'pub',
       'sub',
       'consume',

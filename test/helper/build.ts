@@ -2,10 +2,13 @@
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, globSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { build } from 'vite'
 
 const root = join(import.meta.dirname, '../..')
 /** Out of the way: dist/ is what is packed, and the top of the project has one tsconfig. */
 const project = join(root, 'node_modules/.grapevine-build.json')
+
+const page = join(root, 'node/gateway/page')
 
 rmSync(join(root, 'dist'), { recursive: true, force: true })
 writeFileSync(
@@ -14,6 +17,7 @@ writeFileSync(
     extends: join(root, 'tsconfig.json'),
     compilerOptions: { noEmit: false, declaration: true, rootDir: root, outDir: join(root, 'dist') },
     include: [join(root, 'node'), join(root, 'cli'), join(root, 'sim')],
+    exclude: [page],
   }),
 )
 const { status } = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', project], {
@@ -23,4 +27,8 @@ rmSync(project)
 // What the simulator reads beside its code.
 for (const asset of globSync('sim/**/*.{html,css,js,yaml}', { cwd: root }))
   copyFileSync(join(root, asset), join(root, 'dist', asset))
+await build({
+  configFile: join(page, 'vite.config.ts'),
+  build: { outDir: join(root, 'dist/node/gateway/page'), emptyOutDir: true },
+})
 process.exitCode = status ?? 1
