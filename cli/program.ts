@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { isError, version } from '../node/index.ts'
 import { addConsume } from './command/consume.ts'
+import { addDemo } from './command/demo.ts'
 import { addDoctor } from './command/doctor.ts'
 import { addFriends } from './command/friends.ts'
 import { addGroups } from './command/groups.ts'
@@ -52,6 +53,7 @@ export function grapevine(): Command {
     addWhy,
     addGroups,
     addInvite,
+    addDemo,
     addDoctor,
     addSim,
   ])

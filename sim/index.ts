@@ -2,6 +2,7 @@
 
 export { type BatchOptions, type RunFailure, runMany } from './batch.ts'
 export { type RealKind, realKinds } from './chaos/faults.ts'
+export { Neighbourhood, type PeerProcess } from './chaos/neighbourhood.ts'
 export { type RealRunOptions, runReal } from './chaos/run.ts'
 export type { PromiseName, Violation } from './check/judge.ts'
 export { drawPlan } from './draw.ts'

@@ -50,6 +50,7 @@ test('every command has help, with --json', () => {
       'why',
       'groups',
       'invite',
+      'demo',
       'doctor',
       'sim',
     ],
