@@ -14,6 +14,7 @@ import { addRequest, addRespond } from './command/request.ts'
 import { addSim } from './command/sim.ts'
 import { addStatus } from './command/status.ts'
 import { addSub } from './command/sub.ts'
+import { addTop } from './command/top.ts'
 import { addTopics } from './command/topics.ts'
 import { addUp } from './command/up.ts'
 import { addWhy } from './command/why.ts'
@@ -50,6 +51,7 @@ export function grapevine(): Command {
     addStatus,
     addFriends,
     addTopics,
+    addTop,
     addWhy,
     addGroups,
     addInvite,

@@ -47,6 +47,7 @@ test('every command has help, with --json', () => {
       'status',
       'friends',
       'topics',
+      'top',
       'why',
       'groups',
       'invite',
