@@ -1,6 +1,6 @@
 /** `npm run build`: node/, cli/ and sim/ as JavaScript and declarations in dist/, for Node versions and tools that read no TypeScript. */
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'vite'
 import { packagedFlights } from '../../cli/demo/flights.ts'
@@ -31,6 +31,8 @@ const flights: object[] = JSON.parse(
 )
 const lines = flights.slice(0, 5_000).map((flight) => `${JSON.stringify(flight)}\n`)
 writeFileSync(join(root, 'dist/cli/demo', packagedFlights), lines.join(''))
+// What peers are deployed with.
+cpSync(join(root, 'cli/deploy'), join(root, 'dist/cli/deploy'), { recursive: true })
 // What the simulator reads beside its code.
 for (const asset of globSync('sim/**/*.{html,css,js,yaml}', { cwd: root }))
   copyFileSync(join(root, asset), join(root, 'dist', asset))
