@@ -3,7 +3,7 @@ import type { Comparison } from '../compare.ts'
 import type { Extent } from '../kept.ts'
 import type { SystemName } from '../systems/all.ts'
 import { catchUpComparison, catchUpWorkload } from './catch-up.ts'
-import { fanOutComparison, fanOutWorkloads } from './fan-out.ts'
+import { fanOutComparison, fanOutWorkloads, watchedComparison, watchedWorkload } from './fan-out.ts'
 import { groupComparison, groupWorkload } from './group.ts'
 import { busyComparison, busyWorkload, hopComparison, hopWorkload } from './latency.ts'
 import { memoryComparison } from './memory.ts'
@@ -45,5 +45,6 @@ function all(share: number): Comparison[] {
     openingComparison(some(openingWorkload)),
     memoryComparison(),
     scaleComparison(some(scaleWorkload)),
+    watchedComparison(some(watchedWorkload)),
   ]
 }

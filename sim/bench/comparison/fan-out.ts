@@ -68,6 +68,20 @@ export const fanOutWorkloads: FanOutWorkload[] = [
   },
 ]
 
+export const watchedWorkload = { records: 1_500_000 }
+
+/** What it costs the one that sends that somebody looks at its page. */
+export function watchedComparison({ records }: { records: number }): Comparison {
+  return {
+    name: 'watched',
+    title: `Live fan-out of ${payloadText(100)} while somebody looks at the page of the one that sends`,
+    figures: [{ name: '', unit: '/s', better: 'more' }],
+    systems: ['grapevine-watched', 'grapevine-memory'],
+    aims: [{ of: 'grapevine-watched', figure: '', to: 'grapevine-memory', ratio: 0.95 }],
+    turn: (system) => fanOutTurn(system, 100, records),
+  }
+}
+
 export function fanOutComparison({ payload, records, aims }: FanOutWorkload): Comparison {
   const suffix = payload === 'flights' ? payload : String(payload)
   return {

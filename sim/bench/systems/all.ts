@@ -5,6 +5,7 @@ const loaders = {
   grapevine: async () => (await import('./grapevine.ts')).grapevine,
   'grapevine-copied': async () => (await import('./grapevine.ts')).grapevineCopied,
   'grapevine-memory': async () => (await import('./grapevine.ts')).grapevineMemory,
+  'grapevine-watched': async () => (await import('./grapevine.ts')).grapevineWatched,
   nats: async () => (await import('./nats.ts')).nats,
   jetstream: async () => (await import('./jetstream.ts')).jetStream,
   'jetstream-synced': async () => (await import('./jetstream.ts')).jetStreamSynced,

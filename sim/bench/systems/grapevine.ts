@@ -1,13 +1,16 @@
 /** Grapevine itself: no server; each client is a peer of its own, in a mesh of only these. */
-import { globSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, globSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createPeer, type Group, type Peer, type Topic, version } from '../../../node/index.ts'
+import { createPeer, type Group, type Peer, startGateway, type Topic, version } from '../../../node/index.ts'
 import type { Opened } from '../client.ts'
 import { uncached } from '../uncached.ts'
 import type { Client, Consuming, Listening, System, Use, Which } from './system.ts'
 
 const topicName = 'bench'
+const browserPath = '/usr/bin/chromium'
 /** For a mesh that just formed: until nothing was new for some seconds, heads go round by way of others too. */
 const settleMs = 6_000
 /** Of few peers all become friends; of more, each has some. */
@@ -19,6 +22,8 @@ interface Kind {
   memory?: boolean
   /** Other peers whose disks a single record is on when it is published; what is sent in bulk or shared goes to those of all. */
   confirm: number
+  /** Somebody looks at the page of the first, in a browser. */
+  watched?: boolean
 }
 
 export const grapevine = system({
@@ -29,11 +34,20 @@ export const grapevine = system({
 export const grapevineCopied = system({ durability: 'synced to disk here and by one other peer', confirm: 1 })
 export const grapevineMemory = system({ durability: 'none: all peers in memory', memory: true, confirm: 0 })
 
-function system({ durability, memory = false, confirm }: Kind): System {
+/** As the one before, while the page of the one that sends is looked at. */
+export const grapevineWatched = system({
+  durability: 'none: all peers in memory',
+  memory: true,
+  confirm: 0,
+  watched: true,
+})
+
+function system({ durability, memory = false, confirm, watched = false }: Kind): System {
   return {
     client: 'createPeer()',
     durability,
-    version: () => version,
+    version: () => (watched && !existsSync(browserPath) ? undefined : version),
+    ...(watched && { needs: 'chromium' }),
     async start(folder) {
       mkdirSync(join(folder, 'run'), { mode: 0o700 })
       return { place: folder, stop: async () => undefined }
@@ -45,7 +59,8 @@ function system({ durability, memory = false, confirm }: Kind): System {
       // Who catches up has nothing before.
       const carrying = which.use === 'catch-up' ? { keep: 0 } : { carry: [topicName] }
       const create = () => createPeer({ data, ...carrying })
-      return new GrapevineUser(await create(), { ...which, data, create, confirm })
+      const isWatched = watched && which.number === 0
+      return new GrapevineUser(await create(), { ...which, data, create, confirm, isWatched })
     },
   }
 }
@@ -58,6 +73,7 @@ interface User extends Which {
   data: string | null
   create(): Promise<Peer>
   confirm: number
+  isWatched: boolean
 }
 
 class GrapevineUser implements Client {
@@ -66,17 +82,19 @@ class GrapevineUser implements Client {
   readonly #others: number
   readonly #use: Use
   readonly #confirm: number
+  readonly #isWatched: boolean
   #peer: Peer
   #topic: Topic<Uint8Array>
   #group: Group<Uint8Array> | undefined
   #takenUp = 0
 
-  constructor(peer: Peer, { data, create, of, use, confirm }: User) {
+  constructor(peer: Peer, { data, create, of, use, confirm, isWatched }: User) {
     this.#data = data
     this.#create = create
     this.#others = of - 1
     this.#use = use
     this.#confirm = confirm
+    this.#isWatched = isWatched
     this.#peer = peer
     this.#topic = topicOf(peer)
   }
@@ -87,10 +105,22 @@ class GrapevineUser implements Client {
     if (this.#use === 'catch-up' || this.#others === 0) return
     while (((await this.#peer.topics()).find(({ name }) => name === topicName)?.carriers ?? 0) < this.#others)
       await sleep(50)
+    if (this.#isWatched) await this.#show()
     await sleep(settleMs)
     if (this.#use !== 'share') return
     this.#group = this.#topic.group('group', { from: 'earliest' })
     await this.#group.status()
+  }
+
+  /** Resolves when a browser shows the page. */
+  async #show(): Promise<void> {
+    const gateway = await startGateway({ peer: this.#peer })
+    const script = join(import.meta.dirname, 'watcher.ts')
+    // What nobody else wants of the processors: people look from machines of their own.
+    const watcher = spawn('chrt', ['--idle', '0', process.execPath, script, browserPath, gateway.link()], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
+    await once(watcher, 'message')
   }
 
   async send(values: readonly Uint8Array[]): Promise<void> {
