@@ -14,6 +14,7 @@ import type { Ports } from './ports.ts'
 import { systemDisk } from './store/disk.ts'
 import { memoryDisk } from './store/memory.ts'
 import { openState } from './store/state.ts'
+import { hops, traced } from './tracing/tracing.ts'
 import type { Peer } from './types.ts'
 
 export { type ErrorCode, type ErrorData, GrapevineError, isError } from './errors.ts'
@@ -44,8 +45,9 @@ export async function createPeer(options: PeerOptions = {}): Promise<Peer> {
     network: systemNetwork,
     log,
     meter: metrics,
+    ...(checked.tracing && { tracer: hops }),
   }
-  return startPeer({
+  const peer = await startPeer({
     options: checked,
     ports,
     discovery: (host) => [
@@ -53,6 +55,7 @@ export async function createPeer(options: PeerOptions = {}): Promise<Peer> {
       ...checked.names.map((name) => byName(name, host, systemClock, addressesOf)),
     ],
   })
+  return checked.tracing ? traced(peer) : peer
 }
 
 /** As `createPeer`, with time, randomness, disk and network of one's own: what the simulator runs. Finds nobody by itself. */

@@ -219,6 +219,8 @@ export const limits = {
   troublesMax: 50,
   /** Topics of which metrics are told. More: those that take most. */
   metricsTopicsMax: 1_000,
+  /** Records of a batch whose hops are told where they are traced. More: the first. */
+  tracedPerBatchMax: 100,
   /** Batches of which is remembered which friend they came from (some 200 B each). More: the oldest are forgotten. */
   travelBatchesMax: 20_000,
   /** Answers passed on, or taken, to one question. More: dropped. */

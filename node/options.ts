@@ -37,6 +37,8 @@ export interface PeerOptions {
   confirmTimeoutMs?: number
   /** What makes old records go, in whole segments. Default: nothing does. */
   retention?: { maxAgeMs?: number; maxBytes?: number }
+  /** Spans for OpenTelemetry, and the context of a trace in the headers of records. Default false. */
+  tracing?: boolean
   /** What goes to stderr as JSON lines. Default `silent`. */
   logLevel?: LogLevel
 }
@@ -54,6 +56,7 @@ export interface CheckedOptions {
   discover: boolean
   confirmTimeoutMs: number
   retention: { maxAgeMs?: number; maxBytes?: number }
+  tracing: boolean
   logLevel: LogLevel
 }
 
@@ -94,6 +97,7 @@ const shape = z.strictObject({
       says('takes { maxAgeMs, maxBytes }'),
     )
     .default({}),
+  tracing: z.boolean(says('takes true or false')).default(false),
   logLevel: z.enum(levels, says(`takes one of ${levels.join(', ')}`)).default('silent'),
 })
 

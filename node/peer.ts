@@ -125,7 +125,7 @@ class RunningPeer implements Peer {
 
   async start(): Promise<void> {
     const { options, ports } = this.#parts
-    const { clock, random, meter } = ports
+    const { clock, random, meter, tracer } = ports
     const store = await openStore(ports, {
       data: options.data,
       onDamage: (event) => this.#emit({ ...event, time: clock.now() }),
@@ -152,7 +152,7 @@ class RunningPeer implements Peer {
     const friends = await createFriends({ host, key, cards: presence, random, state: store.state })
     this.#undo.push(() => friends.leave())
     const hybrid = new HybridClock(() => clock.now())
-    const sync = new Sync({ host, clock, random, hybrid, meter, events: this.#syncEvents() })
+    const sync = new Sync({ host, clock, random, hybrid, meter, tracer, events: this.#syncEvents() })
     this.#undo.push(() => sync.close())
     const onMisbehaved = (peer: PeerId, reason: string) => friends.misbehaved(peer, reason)
     const carriersOf = (topic: TopicName) => presence.carriersOf(topic)

@@ -5,7 +5,8 @@
 import type { AbstractLevel } from 'abstract-level'
 import type { Libp2pOptions } from 'libp2p'
 import type { Logger } from 'pino'
-import type { FriendStatus, GroupStatus, PeerEvent, PeerStatus, TopicName, TopicStatus } from './types.ts'
+import type { FriendStatus, GroupStatus, PeerEvent, PeerId, PeerStatus, TopicName, TopicStatus } from './types.ts'
+import type { Batch } from './wire/head.ts'
 
 export interface Timer {
   /** Stops it; a second call does nothing. */
@@ -76,6 +77,12 @@ export interface Meter {
   expose(snapshot: Snapshot): Promise<string>
 }
 
+/** Follows records that somebody traces. Called for batches. */
+export interface Tracer {
+  /** A batch of another peer is on our disk since `now`, from this friend. */
+  arrived(batch: Batch, from: PeerId, now: number): void
+}
+
 /** What a peer says of itself at one time, without asking others. */
 export interface Snapshot {
   status: PeerStatus
@@ -97,4 +104,6 @@ export interface Ports {
   log: Logger
   /** Default: nothing is counted. */
   meter?: Meter
+  /** Default: nothing is traced. */
+  tracer?: Tracer
 }

@@ -20,7 +20,7 @@ const layers: string[][] = [
   ['group'],
   ['queue', 'mesh'],
   ['options', 'invite', 'peer'],
-  ['gateway', 'metrics', 'index'],
+  ['gateway', 'metrics', 'tracing', 'index'],
 ]
 
 /** Files outside `node/` use the peer through its door, the ports that a simulator replaces, the simulator's door, and their own folder. */

@@ -22,6 +22,7 @@ interface UpOptions extends PlaceOptions {
   carry?: string[]
   keep?: number
   monitor?: string
+  tracing?: boolean
   log: PeerOptions['logLevel']
 }
 
@@ -44,6 +45,7 @@ export function addUp(program: Command): void {
     .option('--carry <topic>', 'carry a topic without subscribing to it; may be repeated', each)
     .option('--keep <n>', 'how many peers keep each topic, whoever subscribes', count)
     .option('--api <host:port>', 'where the local API listens, on loopback', '127.0.0.1:0')
+    .option('--tracing', 'spans for OpenTelemetry, to the SDK that is loaded with --import')
     .option('--monitor <host:port>', 'where /metrics, /healthz and /readyz are told without a token, on any address')
     .addOption(
       new Option('--log <level>', 'log to stderr')
@@ -56,7 +58,7 @@ export function addUp(program: Command): void {
 
 async function up(options: UpOptions): Promise<void> {
   const stop = stopAsked()
-  const { carry, keep, log } = options
+  const { carry, keep, log, tracing } = options
   const data = options.ephemeral ? null : resolve(options.data ?? defaultFolder())
   const settings: PeerOptions = {
     ...peerOptionsOf(options),
@@ -64,6 +66,7 @@ async function up(options: UpOptions): Promise<void> {
     ...(carry ? { carry } : {}),
     ...(keep === undefined ? {} : { keep }),
     ...(log ? { logLevel: log } : {}),
+    ...(tracing ? { tracing } : {}),
   }
   const peer = await createPeer(settings)
   // Listened to from here on: a friend may be found before the peer has said that it is ready.

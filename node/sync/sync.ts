@@ -22,7 +22,7 @@ import type { HybridClock } from '../feed/hlc.ts'
 import type { Host } from '../host/host.ts'
 import { type FrameBytes, type Link, type Links, links } from '../host/link.ts'
 import { limits } from '../limits.ts'
-import type { Clock, Meter, Random, Timer } from '../ports.ts'
+import type { Clock, Meter, Random, Timer, Tracer } from '../ports.ts'
 import type { FeedRange, TopicLog } from '../store/topic-log.ts'
 import type { FeedId, PeerId, TopicName } from '../types.ts'
 import { WireError } from '../wire/error.ts'
@@ -53,6 +53,7 @@ export interface SyncOptions {
   random: Random
   hybrid: HybridClock
   meter: Meter | undefined
+  tracer: Tracer | undefined
   events: SyncEvents
 }
 
@@ -376,6 +377,7 @@ export class Sync {
       bytes += batch.body.length + batch.head.bytes.length
       this.travel.note(batch, source, now)
       this.#options.meter?.arrived(now - batch.head.head.time)
+      this.#options.tracer?.arrived(batch, source, now)
     }
     this.#fetch.onStored(log.topic, feed, bytes, seq)
     this.#wake()

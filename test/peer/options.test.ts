@@ -29,6 +29,7 @@ test('the defaults are a peer in memory that only this machine can reach', () =>
     discover: true,
     confirmTimeoutMs: 30_000,
     retention: {},
+    tracing: false,
     logLevel: 'silent',
   })
   assert.equal(checkOptions({ listen: [] }).listen, [], 'a peer may listen nowhere')
