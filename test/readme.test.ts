@@ -120,6 +120,37 @@ test(
   { deadlineMs: 60_000 },
 )
 
+test(
+  'what watches a peer is there: its page, its mesh in the terminal, its health, its API',
+  async ({ dir }) => {
+    const session = sessionOf('grapevine open')
+      .replace('grapevine open', 'grapevine open --print')
+      .replace('grapevine top', 'grapevine top --once')
+      .replace('grapevine demo --seconds 60', 'grapevine demo --seconds 1 --peers 2')
+      .replace(
+        'grapevine up --monitor 0.0.0.0:9464',
+        'grapevine up --ephemeral --monitor 127.0.0.1:0 --json > up.txt &',
+      )
+    const at = '$XDG_DATA_HOME/grapevine/default'
+    const api = `$(sed -E 's/.*"api": *"([^"]*)".*/\\1/' ${at}/peer.json)`
+    const asking = sessionOf('/v1/records').replace('DIR', at).replace("'http://127.0.0.1:PORT", `"http://${api}`)
+    const { out, err } = await play(
+      dir(),
+      `${session}
+      until grep monitor up.txt; do sleep 0.1; done
+      grapevine pub orders one
+      ${asking.replace(/'$/, '"')}`,
+    )
+    assert.match(out, /^http:\/\/127\.0\.0\.1:\d+\/#/m, err)
+    assert.match(out, /^PEER +ROLE/m, err)
+    assert.match(out, /^Nothing is wrong\.|alone/m, err)
+    assert.match(err, /lost 0/)
+    assert.match(out, /"monitor":"127\.0\.0\.1:\d+"/, err)
+    assert.match(out, /"records":\[\{"value":"one"/, err)
+  },
+  { deadlineMs: 120_000 },
+)
+
 /** All of them: GRAPEVINE_SOAK=1 (some ten minutes, a process each). */
 const flightCount = process.env.GRAPEVINE_SOAK === undefined ? 1_000 : 200_000
 
