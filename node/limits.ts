@@ -210,6 +210,8 @@ export const limits = {
   surveysPerSecond: 20,
   /** Questions whose way back is remembered. More: the oldest is forgotten. */
   surveysMax: 1_000,
+  /** Questions that a peer answers at once. More are passed on only. */
+  surveyAnsweringMax: 32,
   /** Friends and topics that a peer tells of itself. More: those with most to tell are told. */
   meshFriendsMax: 100,
   meshTopicsMax: 100,
@@ -239,8 +241,9 @@ export const limits = {
   rendezvousFileBytesMax: 16 * KiB,
   /** How often the local network is asked who is there. */
   multicastMs: 10 * second,
-  /** How often a name that stands for peers is looked up, how many of its addresses count, and the port where none is said. */
+  /** How often a name that stands for peers is looked up, how often an address of it is dialled whose peer is not connected, how many of its addresses count, and the port where none is said. */
   nameMs: 5 * second,
+  nameAgainMs: 60 * second,
   nameAddressesMax: 100,
   defaultPort: 4_001,
 

@@ -2,10 +2,11 @@
  * Asking the whole mesh something: a question goes from friend to friend, each peer answers it once, and answers go back the way the
  * question came. It costs nothing while nobody asks.
  *
- * For people who look at a mesh, not for what must arrive: a friend that does not keep up loses both. Promises:
+ * For people who look at a mesh, not for what must arrive: a friend that does not keep up is sent neither. Promises:
  * 1. An answer is signed by the peer that gives it, together with the question's number: who passes it on can lose it, and neither change
- *    nor repeat it.
- * 2. What friends ask, and what is passed on for them, is bounded (`limits.survey…`). More is dropped: a friend may only be passing it on.
+ *    nor repeat it. Whoever passes one on has checked that, so that of a wrong one its sender is to blame.
+ * 2. What friends ask, what is passed on for them and what is answered at once is bounded (`limits.survey…`). More is dropped: a friend may only be
+ *    passing it on.
  */
 import type { Link } from '../host/link.ts'
 import { limits } from '../limits.ts'
@@ -45,6 +46,9 @@ export class Survey {
   readonly #rounds = new Map<string, Round>()
   /** Questions of each friend within one second. */
   readonly #asked = new Map<PeerId, { since: number; count: number }>()
+  /** They have enough to read for now. */
+  readonly #full = new WeakSet<Link>()
+  #answersUnderWay = 0
   answering: Answering = () => undefined
 
   constructor(options: SurveyOptions) {
@@ -70,18 +74,20 @@ export class Survey {
     this.#begin(name, link)
     if (hops > 1)
       this.#send(encodeFriendFrame({ type: 'ask', id, hops: Math.min(hops, limits.surveyHopsMax) - 1, question }), link)
-    void this.#answer(link, id, question)
+    // Who cannot answer, because the disk fails say, does not.
+    this.#answer(link, id, question).catch(() => undefined)
   }
 
-  /** Throws `WireError` for an answer to us that its peer has not signed. */
+  /** Throws `WireError` for an answer that its peer has not signed. */
   onAnswer(link: Link, frame: FriendFrame & { type: 'answer' }): void {
     const { id, key, answer, signature } = frame
     const round = this.#rounds.get(nameOf(id))
     if (round === undefined || round.to === link || this.#options.clock.now() > round.endsAt) return
     if (++round.answers > limits.surveyAnswersMax) return
-    if (typeof round.to !== 'function') round.to.send(encodeFriendFrame(frame))
-    else if (verifySignature(key, signedBytes(id, answer), signature)) round.to(peerIdOf(key), answer)
-    else throw new WireError('an answer is not signed by its peer')
+    if (!verifySignature(key, signedBytes(id, answer), signature))
+      throw new WireError('an answer is not signed by its peer')
+    if (typeof round.to === 'function') round.to(peerIdOf(key), answer)
+    else this.#pass(round.to, encodeFriendFrame(frame))
   }
 
   onLost(peer: PeerId): void {
@@ -108,15 +114,27 @@ export class Survey {
   }
 
   async #answer(link: Link, id: Uint8Array, question: Uint8Array): Promise<void> {
-    const answer = await this.answering(question)
-    if (answer === undefined || answer.length > limits.surveyAnswerBytesMax) return
-    const { key } = this.#options
-    const signature = key.sign(signedBytes(id, answer))
-    link.send(encodeFriendFrame({ type: 'answer', id, key: key.publicKey, answer, signature }))
+    if (this.#answersUnderWay >= limits.surveyAnsweringMax) return
+    this.#answersUnderWay++
+    try {
+      const answer = await this.answering(question)
+      if (answer === undefined || answer.length > limits.surveyAnswerBytesMax) return
+      const { key } = this.#options
+      const signature = key.sign(signedBytes(id, answer))
+      this.#pass(link, encodeFriendFrame({ type: 'answer', id, key: key.publicKey, answer, signature }))
+    } finally {
+      this.#answersUnderWay--
+    }
   }
 
   #send(frame: Uint8Array, except?: Link): void {
-    for (const link of this.#options.links()) if (link !== except) link.send(frame)
+    for (const link of this.#options.links()) if (link !== except) this.#pass(link, frame)
+  }
+
+  #pass(link: Link, frame: Uint8Array): void {
+    if (this.#full.has(link) || link.send(frame)) return
+    this.#full.add(link)
+    void link.writable().then(() => this.#full.delete(link))
   }
 }
 

@@ -91,6 +91,36 @@ test('what is not signed by its peer is an offence, what nobody asked for and wh
   assert.is(heard.length, 1)
 })
 
+test('a wrong answer is not passed on, so that nobody is blamed for another', () => {
+  const { survey, sent, ann, ben, ask, answerTo } = alone()
+  survey.onAsk(ann, ask(1))
+  sent.length = 0
+  const forged = { ...answerTo(ask(1).id, 'me'), answer: bytesOf('you') }
+  assert.throws(() => survey.onAnswer(ben, forged), /not signed/)
+  assert.equal(sent, [])
+})
+
+test('who fails to answer says nothing, and who has enough to read is sent nothing more', async () => {
+  const { survey, sent, ann, ask } = alone()
+  survey.answering = () => Promise.reject(new Error('the disk failed'))
+  survey.onAsk(ann, ask(1))
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.is(sent.splice(0).length, 1, 'it was passed on')
+  const drained = Promise.withResolvers<void>()
+  Object.assign(ann, { send: (bytes: Uint8Array) => !sent.push({ to: 'ann', bytes }), writable: () => drained.promise })
+  survey.ask(bytesOf('one'), () => undefined)
+  survey.ask(bytesOf('two'), () => undefined)
+  assert.equal(
+    sent.splice(0).map(({ to }) => to),
+    ['ann', 'ben', 'ben'],
+  )
+  drained.resolve()
+  await drained.promise
+  await undefined
+  survey.ask(bytesOf('three'), () => undefined)
+  assert.is(sent.length, 2)
+})
+
 test('a flood is bounded: of questions, and of answers to one', () => {
   const { survey, sent, ann, ben, ask, answerTo, clock } = alone()
   for (let i = 0; i < 100; i++) survey.onAsk(ann, ask(i))
