@@ -1,6 +1,7 @@
 /**
  * Finds peers by a name in the DNS that stands for all of them, as that of a headless service in Kubernetes does: each of its addresses is
- * dialled, and who is there is known from the handshake. Asked again and again, since peers come and go.
+ * dialled, and who is there is known from the handshake. Asked again and again, since peers come and go. Whom we have met once is dialled by those who
+ * choose friends, when they want to; only after a while (`limits.nameAgainMs`) we look whether it is somebody else who is there now.
  */
 import { isIPv6 } from 'node:net'
 import { limits } from '../limits.ts'
@@ -33,7 +34,7 @@ class Names implements Discovery {
   readonly #clock: Clock
   readonly #lookup: Lookup
   /** Who answered where, ourselves included. */
-  readonly #known = new Map<string, PeerId>()
+  readonly #known = new Map<string, { peer: PeerId; at: number }>()
   #timer: Timer | undefined
   #act: (peer: PeerId, addresses: string[]) => void = () => undefined
 
@@ -71,14 +72,19 @@ class Names implements Discovery {
 
   async #meet(address: string): Promise<void> {
     const known = this.#known.get(address)
-    if (known === this.#host.id || (known !== undefined && this.#host.connected().includes(known))) return
+    const at = this.#clock.now()
+    if (known !== undefined) {
+      if (known.peer === this.#host.id || this.#host.connected().includes(known.peer)) return
+      this.#act(known.peer, [address])
+      if (at - known.at < limits.nameAgainMs) return
+    }
     try {
       const peer = await this.#host.dial(address)
-      this.#known.set(address, peer)
+      this.#known.set(address, { peer, at })
       if (peer !== this.#host.id && this.#timer !== undefined) this.#act(peer, [address])
     } catch (error) {
       // The library refuses to dial ourselves, which is how we know our own among the addresses.
-      if (isOurselves(error)) this.#known.set(address, this.#host.id)
+      if (isOurselves(error)) this.#known.set(address, { peer: this.#host.id, at })
       else this.#known.delete(address)
     }
   }
