@@ -121,7 +121,7 @@ export class Groups {
 
   /** Those that this peer takes part in; of queues and responders is told elsewhere. */
   async taking(): Promise<GroupStatus[]> {
-    const open = [...this.#members.values()].filter(({ options }) => options.sort === undefined)
+    const open = [...this.#members.values()].filter(({ options, isOpen }) => isOpen && options.sort === undefined)
     const found = await Promise.all(open.map((member) => member.status().catch(() => undefined)))
     return found.filter((status) => status !== undefined)
   }

@@ -137,6 +137,11 @@ export class Member {
     if (quorum) this.#majority = new Majority({ me, leaseMs, roster: this.#roster, board: this.#board, clock })
   }
 
+  /** Whether it follows the group already. */
+  get isOpen(): boolean {
+    return this.#openedAt > 0
+  }
+
   /** Follows the group. Rejects with `GroupConflict`, and what carrying a topic rejects with. */
   open(): Promise<void> {
     this.#opening ??= this.#open().catch((error) => {

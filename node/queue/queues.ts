@@ -54,11 +54,10 @@ export class Queues {
     return this.#queue<T>(name, settings, codecOf(codec))
   }
 
-  /** Of those that are used here, without a look at their dead letters. */
+  /** Of those that are received from here, without a look at their dead letters. */
   async counts(): Promise<QueueCounts[]> {
-    const found = await Promise.all(
-      [...this.#open].map(([name, { member }]) => countsOf(name, member).catch(() => undefined)),
-    )
+    const open = [...this.#open].filter(([, { member }]) => member.isOpen)
+    const found = await Promise.all(open.map(([name, { member }]) => countsOf(name, member).catch(() => undefined)))
     return found.filter((counts) => counts !== undefined)
   }
 
@@ -66,15 +65,17 @@ export class Queues {
   async list(known: ReadonlySet<TopicName>): Promise<QueueSummary[]> {
     const { groups } = this.#options
     const names = groups.topicsOf(known, queueGroup)
-    const deadOf = async (name: TopicName) =>
-      names.includes(name) ? (await groups.summary(name, queueGroup))?.lag : this.#untouched(name, known)
+    const deadOf = async (text: string) => {
+      const name = parseTopic(text)
+      return names.includes(name) ? (await groups.summary(name, queueGroup))?.lag : this.#untouched(name, known)
+    }
     const found = await Promise.all(names.slice(0, limits.groupsListedMax).map((name) => this.#summary(name, deadOf)))
     return found.filter((summary) => summary !== undefined)
   }
 
   async #summary(
     name: TopicName,
-    deadOf: (name: TopicName) => Promise<number | undefined>,
+    deadOf: (name: string) => Promise<number | undefined>,
   ): Promise<QueueSummary | undefined> {
     const summary = (await this.#options.groups.summary(name, queueGroup)) ?? (await this.#unopened(name))
     if (summary === undefined) return undefined
@@ -86,7 +87,8 @@ export class Queues {
       ready: records && Math.max(0, records - inFlight - delayed),
       inFlight,
       delayed,
-      dead: await deadOf(parseTopic(settings.deadLetter)),
+      // Whoever set it up may have said anything.
+      dead: await deadOf(settings.deadLetter).catch(() => undefined),
     }
   }
 

@@ -20,6 +20,11 @@ test('a peer tells Prometheus what it does, as that likes to be told', async ({ 
   const group = orders.group('billing', { from: 'earliest' })
   assert.is((await group.status()).lag, 2)
 
+  // Nobody takes part in what it is only asked about.
+  await ben.queue('mail').send(1)
+  await ben.metrics()
+  assert.equal((await ben.topics()).find(({ name }) => name === 'mail')?.because.includes('subscribed'), false)
+
   const gateway = use(await startGateway({ peer: ann }))
   const remote = use(await connectPeer({ api: gateway.address, token: gateway.token }))
   const text = await remote.metrics()
