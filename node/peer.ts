@@ -189,6 +189,7 @@ class RunningPeer implements Peer {
       hybrid,
       meter,
       confirmTimeoutMs: options.confirmTimeoutMs,
+      onStorageError: (topic, error) => this.#onStorageError(topic, error),
       discovers: options.discover || joins,
       joins,
       group: (topic, name, asked, codec) => groups.group(topic, name, asked, codec),
@@ -314,7 +315,7 @@ class RunningPeer implements Peer {
       id,
       version,
       role: presence.self().role,
-      addresses,
+      addresses: addresses.slice(0, limits.addressesPerCardMax),
       since,
       time: this.#parts.ports.clock.now(),
       friends: friends
@@ -405,9 +406,13 @@ class RunningPeer implements Peer {
       },
       onStorageError: (topic, error) => {
         this.#parts.ports.log.warn({ topic, err: error }, 'cannot store what friends send')
-        if (isError(error, 'StorageFull')) this.#emit({ type: 'storage-full', topic, time: clock.now() })
+        this.#onStorageError(topic, error)
       },
     }
+  }
+
+  #onStorageError(topic: TopicName, error: unknown): void {
+    if (isError(error, 'StorageFull')) this.#emit({ type: 'storage-full', topic, time: this.#parts.ports.clock.now() })
   }
 
   #emit(event: PeerEvent): void {

@@ -17,6 +17,10 @@ const peerId = z.string().transform((text) => {
 })
 const topicName = z.string().transform((text) => parseTopic(text))
 const whole = z.int().min(0)
+/** Shown in terminals. */
+const printable = z.string().regex(/^[\x20-\x7e]*$/)
+/** What a Date can be. */
+const time = z.number().min(0).max(8.64e15)
 
 const question = z.discriminatedUnion('about', [
   z.object({ about: z.literal('peer') }),
@@ -36,13 +40,13 @@ const aboutRecord = z.object({
   held: z.enum(['here', 'removed']),
   seq: whole.optional(),
   offset: whole.optional(),
-  time: z.number().optional(),
+  time: time.optional(),
   from: peerId.optional(),
-  at: z.number().optional(),
+  at: time.optional(),
   groups: z
     .array(
       z.object({
-        group: z.string().max(limits.topicBytesMax),
+        group: printable.max(limits.topicBytesMax),
         slot: whole,
         holder: peerId.optional(),
         attempts: whole,
@@ -53,11 +57,11 @@ const aboutRecord = z.object({
 })
 
 const aboutPeer = z.object({
-  version: z.string().max(64),
+  version: printable.max(64),
   role: z.enum(['peer', 'guest']),
   addresses: z.array(z.string().max(256)).max(limits.addressesPerCardMax),
-  since: z.number(),
-  time: z.number(),
+  since: time,
+  time,
   friends: z
     .array(z.object({ id: peerId, rttMs: z.number().min(0).optional(), batches: whole, records: whole }))
     .max(limits.meshFriendsMax),
@@ -96,8 +100,12 @@ export function decodeSight(peer: PeerId, bytes: Uint8Array): RecordSight | unde
   return about && ({ peer, ...about } as RecordSight)
 }
 
+/** As many topics of it as fit, the first. */
 export function encodePeer({ id: _, ...rest }: MeshPeer): Uint8Array {
-  return bytesOf(rest)
+  for (let topics = rest.topics; ; topics = topics.slice(0, Math.floor(topics.length / 2))) {
+    const bytes = bytesOf({ ...rest, topics })
+    if (bytes.length <= limits.surveyAnswerBytesMax || topics.length === 0) return bytes
+  }
 }
 
 /** What a peer says of itself; undefined for what has another shape. */

@@ -38,6 +38,8 @@ export interface PublisherOptions {
   announce(batch: Batch): void
   confirmations: Confirmations
   meter: Meter | undefined
+  /** A batch could not be stored. */
+  onFailed(error: unknown): void
   /** Asks for carriers where there are too few; called before each wait for confirmations. */
   seekCarriers(need: number): void
 }
@@ -147,6 +149,7 @@ export class Publisher {
       this.#confirm(taken, batch)
     } catch (error) {
       this.#writer = undefined
+      this.#options.onFailed(error)
       for (const { sink, bytes } of taken) sink.onFailed(1, bytes, error)
     }
     for (const wake of this.#roomWaiters.splice(0)) wake()

@@ -57,6 +57,8 @@ export interface TopicsOptions {
   hybrid: HybridClock
   meter: Meter | undefined
   confirmTimeoutMs: number
+  /** What is published here could not be stored. */
+  onStorageError(topic: TopicName, error: unknown): void
   /** Whether there are ways to find other peers: then a peer is not taken to be alone before it has had time to. */
   discovers: boolean
   /** There are addresses to join. */
@@ -184,6 +186,7 @@ export class Topics {
       announce: (batch) => gossip.announce(batch),
       confirmations,
       meter,
+      onFailed: (error) => this.#options.onStorageError(topic, error),
       seekCarriers: (need) => carrier.seek(topic, need),
     })
     const made = { publisher, confirmations }

@@ -45,6 +45,7 @@ test('on a full disk publishing says StorageFull, reading goes on, and with spac
   assert.is(await codeOf(orders.publish(-1)), 'StorageFull')
   assert.is(await codeOf(orders.publish(-2)), 'StorageFull')
   assert.is(await codeOf(ann.topic('another').publish(-3)), 'StorageFull')
+  assert.is((await ann.status()).state, 'full')
   assert.equal(await valuesOf(use(earliest(ann)), 10), numbers(10))
   const events = eventsOf(ann)
   room.bytes = Number.POSITIVE_INFINITY

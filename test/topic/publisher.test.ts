@@ -47,6 +47,7 @@ function room() {
     announce: (batch) => announced.push(batch),
     confirmations,
     meter: undefined,
+    onFailed: () => {},
     seekCarriers: () => {},
   })
   const topic: Topic<Uint8Array> = new PublicTopic<Uint8Array>({
