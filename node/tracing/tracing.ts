@@ -172,8 +172,20 @@ async function until<R>(span: Span, act: () => Promise<R>): Promise<R> {
   }
 }
 
-async function* each<T>(records: AsyncIterable<T>, act: (record: T) => T): AsyncGenerator<T> {
-  for await (const record of records) yield act(record)
+/** No generator: whoever ends the iteration while it waits for the next is heard at once. */
+function each<T>(records: AsyncIterable<T>, act: (record: T) => T): AsyncIterable<T> {
+  return {
+    [Symbol.asyncIterator]() {
+      const inner = records[Symbol.asyncIterator]()
+      return {
+        async next() {
+          const result = await inner.next()
+          return result.done ? result : { done: false, value: act(result.value) }
+        },
+        return: async () => (await inner.return?.()) ?? { done: true, value: undefined },
+      }
+    },
+  }
 }
 
 async function* withHeaders<T>(

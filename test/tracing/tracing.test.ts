@@ -74,6 +74,19 @@ test('what a group hands out is a span until it is settled', async ({ use }) => 
   for (const span of handled) assert.is(span.parentSpanContext?.spanId, sent?.spanContext().spanId)
 })
 
+test('a consumer that is ended while it waits takes nothing with it', async ({ use }) => {
+  const [here] = await pair(use)
+  const group = here.topic('jobs').group('work', { from: 'earliest' })
+  const ended = group.consume()[Symbol.asyncIterator]()
+  const waiting = ended.next()
+  await ended.return?.()
+  assert.is((await waiting).done, true)
+  await here.topic('jobs').publish(1)
+  const record = (await group.consume()[Symbol.asyncIterator]().next()).value
+  assert.is(record?.attempt, 1)
+  await record?.ack()
+})
+
 test('a handler of requests works inside its span, and what it fails with is told', async ({ use }) => {
   const [here, there] = await pair(use)
   let inside: string | undefined
