@@ -46,6 +46,9 @@ async function demo({ peers, seconds, killEvery, open: opens, json }: DemoOption
     const here = new Neighbourhood({ dir: () => folder, use: (act) => undo.push(act) })
     const end = new AbortController()
     stop.addEventListener('abort', () => end.abort())
+    // The peers are in groups of their own, so it is for us to end them when the terminal goes.
+    process.once('SIGHUP', () => end.abort())
+    process.stderr.on('error', () => end.abort())
     const shown = new Demo(here, killEvery, end.signal)
     const names = Array.from({ length: peers }, (_, i) => `peer-${i}`)
     if (!json) tell(`Starting ${peers} peers, each a process of its own…`)
@@ -58,7 +61,10 @@ async function demo({ peers, seconds, killEvery, open: opens, json }: DemoOption
     const began = Date.now()
     const timer = seconds === undefined ? undefined : setTimeout(() => end.abort(), seconds * 1_000)
     undo.push(() => clearTimeout(timer))
-    const telling = setInterval(() => void told(shown.counts, Date.now() - began, json), tellEveryMs)
+    const telling = setInterval(() => {
+      // Whoever read it has gone.
+      told(shown.counts, Date.now() - began, json).catch(() => end.abort())
+    }, tellEveryMs)
     undo.push(() => clearInterval(telling))
     await Promise.race([shown.play(first), aborted(stop)])
     await shown.settle(settleMs)

@@ -41,6 +41,7 @@ export class Demo {
   readonly #confirmed = new Set<number>()
   readonly #steady = new Set<number>()
   readonly #durable = new Set<number>()
+  readonly #restarts = new Set<Promise<unknown>>()
   #kills = 0
   #next = 0
   #isReading = true
@@ -59,7 +60,8 @@ export class Demo {
   }
 
   async start(name: string): Promise<PeerProcess> {
-    const peer = await this.#here.up(name)
+    // Not of our terminal's: Ctrl-C is for us, and ends them in order.
+    const peer = await this.#here.up(name, [], { detached: true })
     this.#running.set(name, peer)
     return peer
   }
@@ -74,6 +76,8 @@ export class Demo {
 
   /** Waits until everything has come, at most so long. */
   async settle(ms: number): Promise<void> {
+    // None may start when all are ended.
+    await Promise.all(this.#restarts)
     const end = Date.now() + ms
     while (this.counts.missing > 0 && Date.now() < end) await sleep(100)
     this.#isReading = false
@@ -136,7 +140,11 @@ export class Demo {
       this.#running.delete(victim.name)
       await victim.kill()
       this.#kills++
-      void sleep(downMs).then(() => this.start(victim.name).catch(() => undefined))
+      const restart = sleep(downMs)
+        .then(() => this.start(victim.name))
+        .catch(() => undefined)
+      this.#restarts.add(restart)
+      void restart.finally(() => this.#restarts.delete(restart))
     }
   }
 

@@ -29,6 +29,8 @@ export interface Start {
   /** Arguments to Node itself. */
   node?: readonly string[]
   env?: Readonly<Record<string, string>>
+  /** In a group of its own, which the terminal's Ctrl-C does not reach. */
+  detached?: boolean
 }
 
 /** A line of `up --json`. */
@@ -177,11 +179,15 @@ export class Neighbourhood {
   }
 
   /** Starts a command. With `onLine`, stdout goes there a line at a time and is not kept. */
-  start(args: string[], onLine?: (line: string) => void, { node = [], env: more = {} }: Start = {}): RunningCommand {
+  start(
+    args: string[],
+    onLine?: (line: string) => void,
+    { node = [], env: more = {}, detached = false }: Start = {},
+  ): RunningCommand {
     // A peer in memory has no folder in which commands would find its token.
     const token = args.includes('--ephemeral') || args.includes('--api') ? { GRAPEVINE_TOKEN: tokenInMemory } : {}
     const env = { ...this.#env, ...token, ...more }
-    const child = spawn(process.execPath, [...node, main, ...args], { cwd: this.root, env, stdio: 'pipe' })
+    const child = spawn(process.execPath, [...node, main, ...args], { cwd: this.root, env, stdio: 'pipe', detached })
     this.#children.add(child)
     const pieces: Buffer[] = []
     const words: Buffer[] = []
