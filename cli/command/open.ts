@@ -29,7 +29,11 @@ async function openPage(options: OpenOptions): Promise<void> {
   }
   if (options.json) return await writeJson({ link })
   if (options.print) return await write(`${link}\n`)
-  if (await openInBrowser(link)) return tell('The page opens in your browser.')
-  tell('No browser can be started here. This link lets in one, once:')
+  const opens = await openInBrowser(link)
+  tell(
+    opens
+      ? 'The page opens in your browser. If none comes up, this link lets one in, once:'
+      : 'No browser can be started here. This link lets in one, once:',
+  )
   await write(`${link}\n`)
 }

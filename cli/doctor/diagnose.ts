@@ -44,6 +44,8 @@ export interface Finding {
 const freeBytesMin = 256 * 1024 * 1024
 /** Clocks that differ by more than any network would explain. */
 const clockMsMax = 5_000
+/** What was refused longer ago may be mended since. */
+const recentMs = 600_000
 /** Listening there, it can be reached from this machine only. */
 const isLoopback = (address: string) => /^\/ip4\/127\.|^\/ip6\/::1\//.test(address)
 
@@ -93,7 +95,7 @@ function placeFinding(place: Place): Finding | undefined {
       return wrong(
         'peer-silent',
         `Process ${place.pid} is there, but its API at ${place.api} does not answer: it is stopped or hangs.`,
-        `Look at it with \`ps -o stat,time -p ${place.pid}\`: T is stopped (\`kill -CONT ${place.pid}\`); else kill it and start it again.`,
+        `Look at it with \`ps -o stat,time -p ${place.pid}\`: T is stopped (\`kill -CONT ${place.pid}\`); else, if \`ps\` shows a peer, kill it and start it again.`,
       )
     case 'locked':
       return wrong(
@@ -155,10 +157,12 @@ function diskFindings({ status, freeBytes }: Facts): Finding[] {
   return found
 }
 
-function friendFindings({ status, mesh = [] }: Facts): Finding[] {
+function friendFindings({ status, mesh = [], at }: Facts): Finding[] {
   if (status === undefined) return []
   const found: Finding[] = []
-  const refused = status.troubles.find((trouble) => trouble.type === 'refused' && /mesh secret/.test(trouble.reason))
+  const refused = status.troubles.findLast(
+    (trouble) => trouble.type === 'refused' && /mesh secret/.test(trouble.reason) && at - trouble.time < recentMs,
+  )
   if (refused?.type === 'refused') {
     found.push(
       wrong(
@@ -167,7 +171,8 @@ function friendFindings({ status, mesh = [] }: Facts): Finding[] {
         'Start both with the same --mesh (or GRAPEVINE_MESH), or with an invite of the other: `grapevine invite`.',
       ),
     )
-  } else for (const join of status.joins) if (join.state === 'failing') found.push(joinFinding(join))
+  }
+  for (const join of status.joins) if (join.state === 'failing') found.push(joinFinding(join))
   if (status.friends > 0) return found
   if (found.length > 0) return found
   const knows = status.joins.length > 0 || status.settings.discover

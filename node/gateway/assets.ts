@@ -28,18 +28,25 @@ let files: Promise<Files> | undefined
 /** Serves the page at `/` to whoever comes from here; it holds nothing that is secret, and asks for the rest with a token. */
 export function pageRoutes(app: FastifyInstance): void {
   const config = { isOpen: true }
-  app.get('/', { config }, async (_request, reply) => send('index.html', reply))
-  app.get<{ Params: { name: string } }>('/assets/:name', { config }, async ({ params }, reply) => {
+  app.get('/', { config }, async (_request, reply) => reply.type(typeOf('.html')).send(await fileAt('index.html')))
+  app.get<{ Params: { name: string } }>('/assets/:name', { config }, async ({ params: { name } }, reply) => {
+    const bytes = await fileAt(`assets/${name}`)
     // Their names change with what is in them.
-    reply.header('cache-control', 'public, max-age=31536000, immutable')
-    return send(`assets/${params.name}`, reply)
+    return reply
+      .header('cache-control', 'public, max-age=31536000, immutable')
+      .type(typeOf(extname(name)))
+      .send(bytes)
   })
+}
 
-  async function send(path: string, reply: { type(type: string): { send(bytes: Uint8Array): unknown } }) {
-    const bytes = (await pageFiles()).get(path)
-    if (bytes === undefined) throw new GrapevineError('ApiFailed', `there is no ${path} here`, { status: 404 })
-    return reply.type(types[extname(path)] ?? 'application/octet-stream').send(bytes)
-  }
+function typeOf(extension: string): string {
+  return types[extension] ?? 'application/octet-stream'
+}
+
+async function fileAt(path: string): Promise<Uint8Array> {
+  const bytes = (await pageFiles()).get(path)
+  if (bytes === undefined) throw new GrapevineError('ApiFailed', `there is no ${path} here`, { status: 404 })
+  return bytes
 }
 
 export function pageFiles(): Promise<Files> {

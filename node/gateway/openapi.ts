@@ -25,7 +25,7 @@ export function describeApi(routes: readonly Route[], sockets: readonly SocketRo
       title: 'Grapevine: the local API of a peer',
       version,
       description:
-        'Listens on loopback. Every request needs the token of the peer, which is in the file `token` of its data folder; none is answered that comes from the page of another origin, or names another host.',
+        'Listens on loopback. But for the page and the way in by its link, every request needs the token of the peer, which is in the file `token` of its data folder; none is answered that comes from the page of another origin, or names another host.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     security: [{ token: [] }],

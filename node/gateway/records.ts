@@ -74,6 +74,9 @@ async function look(
   { topic: name, offset, time, key, max }: z.infer<typeof looking>,
 ): Promise<ShownRecords> {
   const topic = peer.topic<Uint8Array>(name, { codec: 'bytes' })
+  // Looking for one that nobody has would make it.
+  if (!(await peer.topics()).some((each) => each.name === topic.name))
+    return { records: [], startOffset: 0, endOffset: 0 }
   const from: StartPosition = offset ?? (time === undefined ? 'earliest' : new Date(time))
   const stop = new AbortController()
   const subscription = topic.subscribe({ from, signal: stop.signal })

@@ -3,7 +3,7 @@
  *
  * Owns one HTTP server on loopback. What it can be asked is a table (`routes`), of which its description is made; what crosses the WebSockets, which
  * carry records and events, is in `frame`.
- * Promises: 1. nothing is answered without the bearer token (guard.ts); 2. each socket holds a bounded number of
+ * Promises: 1. but for the files of the page and the way in by a link, nothing is answered without the bearer token (guard.ts); 2. each socket holds a bounded number of
  * bytes, and a slow one slows only itself; 3. a failure arrives at the client as the error it was.
  * Refuses: addresses beyond loopback, foreign hosts and origins, messages of the wrong shape or size.
  */

@@ -55,6 +55,8 @@ test('records are shown by position, time and key, and one may be published', as
   )
   assert.equal(shown[0]?.headers, { from: 'page' })
 
+  assert.equal((await ask('?topic=nowhere')).answer.records, [])
+  assert.not((await peer.topics()).some(({ name }) => name === 'nowhere'))
   for (const wrong of ['?topic=a/b', '?topic=orders&offset=-1', '?topic=orders&max=501', '?topic=orders&who=1', ''])
     assert.is((await ask(wrong)).status, 400, wrong)
   for (const wrong of [

@@ -60,10 +60,11 @@ function Page() {
 }
 
 function Trouble({ error }: { error: ApiError }) {
-  const text =
-    error.status === 0
-      ? 'The peer does not answer. Is it still running? What is shown was so when it last did.'
-      : 'This page may not look at the peer any more. `grapevine open` opens it again.'
+  const texts: Record<number, string> = {
+    0: 'The peer does not answer. Is it still running? What is shown was so when it last did.',
+    401: 'This page may not look at the peer any more. `grapevine open` opens it again.',
+  }
+  const text = texts[error.status] ?? `What is shown may be out of date: ${error.message}.`
   return (
     <p class="trouble" role="alert">
       {text}

@@ -103,7 +103,8 @@ function Legend() {
 
 function Card({ peer, onClose }: { peer: SeenPeer; onClose: () => void }) {
   const all = mesh.value
-  const copiesOf = (name: string) => all.filter((each) => each.topics.some((topic) => topic.name === name)).length
+  const copiesOf = (name: string) =>
+    all.filter((each) => each.topics.some((topic) => topic.name === name && topic.held === 'carry')).length
   return (
     <aside aria-label={`Peer ${shortId(peer.id)}`}>
       <button type="button" class="close" onClick={onClose} aria-label="Close">

@@ -49,7 +49,8 @@ function keepAsking(act: () => Promise<void>, everyMs: number, views?: readonly 
       await act()
       trouble.value = undefined
     } catch (error) {
-      if (error instanceof ApiError && [0, 401, 403].includes(error.status)) trouble.value = error
+      trouble.value =
+        error instanceof ApiError ? error : new ApiError(0, { code: 'ApiFailed', message: String(error), data: {} })
     } finally {
       isAsking = false
     }
