@@ -283,6 +283,8 @@ class Drawn {
 
   /** As many drops as came, spread over the time until we ask again. */
   #travel(link: Link, came: number): void {
+    // Of whoever wants nothing to move, the drawing rests once it is made.
+    if (matchMedia('(prefers-reduced-motion: reduce)').matches) return
     const drops = Math.min(came, dropsMax)
     for (let i = 0; i < drops; i++) {
       const drop = setTimeout(

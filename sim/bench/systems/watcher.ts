@@ -7,7 +7,8 @@ import { chromium } from 'playwright-core'
 const [executablePath = '', link = ''] = process.argv.slice(2)
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
 process.once('disconnect', () => void browser.close().then(() => process.exit()))
-const page = await browser.newPage()
+// To draw what moves is work of the browser's machine, which here is that of the peers.
+const page = await browser.newPage({ reducedMotion: 'reduce' })
 let asked = 0
 page.on('requestfinished', () => {
   if (process.connected) process.send?.(++asked)
