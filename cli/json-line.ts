@@ -4,8 +4,9 @@ import type { Message } from '../node/index.ts'
 
 /** `more` stands before the value. */
 export function jsonLine(message: Message<Uint8Array>, more: object = {}): string {
-  const { topic, publisher, feed, seq, index, offset, time, key, headers, value } = message
-  const meta = JSON.stringify({ topic, publisher, feed, seq, index, offset, time, key: key ?? null, headers, ...more })
+  const { topic, id, publisher, feed, seq, index, offset, time, key, headers, value } = message
+  const place = { topic, id, publisher, feed, seq, index, offset, time }
+  const meta = JSON.stringify({ ...place, key: key ?? null, headers, ...more })
   return `${meta.slice(0, -1)},"value":${jsonValue(value)}}\n`
 }
 

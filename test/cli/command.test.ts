@@ -68,13 +68,24 @@ story('what is published at one peer is read at another, byte for byte, with all
   const records = lines.map((line) => JSON.parse(line))
   const values = records.map(({ value }) => value)
   assert.equal(values, ['plain', '', 'cr\r', { base64: '//4=' }, { a: 1 }])
-  const fields = ['topic', 'publisher', 'feed', 'seq', 'index', 'offset', 'time', 'key', 'headers', 'value']
+  const fields = ['topic', 'id', 'publisher', 'feed', 'seq', 'index', 'offset', 'time', 'key', 'headers', 'value']
   assert.equal(Object.keys(records[0]), fields)
   assert.equal([records[0].key, records[0].headers, records[0].publisher], ['k', { a: 'b' }, one.id])
 
   const [topic] = JSON.parse((await two.run(['topics', '--json'])).stdout.toString())
   assert.equal([topic.name, topic.records], ['bytes', 5])
   assert.match((await two.run(['friends'])).stdout.toString(), one.id)
+})
+
+story('a record that was read can be asked after by its id', async (here) => {
+  const peer = await here.up('only', alone)
+  await peer.run(['pub', 'told', 'once'])
+  const { id } = JSON.parse(
+    (await peer.run(['sub', 'told', '--from', 'earliest', '--count', '1', '--json'])).stdout.toString(),
+  )
+  const why = await peer.run(['why', id])
+  assert.is(why.code, 0, why.stderr)
+  assert.match(why.stdout.toString(), 'told')
 })
 
 story('broken JSON lines are named and left out, the others published, and the exit code is 1', async (here) => {

@@ -154,7 +154,8 @@ test('a record in JSON loses nothing', () => {
     assert.ok(line.endsWith('}\n') && line.indexOf('\n') === line.length - 1)
     return { line, value: JSON.parse(line).value }
   }
-  const meta = '{"topic":"t","publisher":"p","feed":"f","seq":1,"index":2,"offset":3,"time":4,"key":null,"headers":{},'
+  const meta =
+    '{"topic":"t","id":"f/2","publisher":"p","feed":"f","seq":1,"index":2,"offset":3,"time":4,"key":null,"headers":{},'
   assert.is(told(Buffer.from('{"a": 12345678901234567890}')).line, `${meta}"value":{"a": 12345678901234567890}}\n`)
   assert.equal(told(Buffer.from('{"a":\r\n1}')).value, { a: 1 })
   assert.is(told(Buffer.from('just text')).value, 'just text')
