@@ -186,6 +186,11 @@ export function packDelivery(messages: readonly Delivered[], first: number, more
   return packFrame({ first, time, runs: runsOf(messages), ...more }, encodeRecords(messages, time))
 }
 
+/** What there is to tell of a record in JSON, but for its value. */
+export function fieldsOf({ key, headers, time, publisher, feed, seq, index, offset }: Delivered) {
+  return { key, headers, time, publisher, feed, seq, index, offset }
+}
+
 function runsOf(messages: readonly Delivered[]): Run[] {
   const runs: Run[] = []
   for (const { publisher, feed, seq, index, offset } of messages) {

@@ -6,7 +6,7 @@ import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { limits } from '../limits.ts'
 import type { Message, Peer, Queue, QueueOptions, QueueRecord } from '../types.ts'
-import type { GroupOpening } from './frame.ts'
+import { fieldsOf, type GroupOpening } from './frame.ts'
 import { base64Of } from './respond.ts'
 import { type Route, route } from './route.ts'
 
@@ -138,18 +138,8 @@ function countOf(messages: readonly Message<Uint8Array>[]): number {
   return end < 0 ? messages.length : end
 }
 
-function jsonOf({
-  value,
-  key,
-  headers,
-  time,
-  publisher,
-  feed,
-  seq,
-  index,
-  offset,
-}: Message<Uint8Array>): QueueRecordJson {
-  return { value: base64Of(value), key, headers, time, publisher, feed, seq, index, offset }
+function jsonOf(message: Message<Uint8Array>): QueueRecordJson {
+  return { value: base64Of(message.value), ...fieldsOf(message) }
 }
 
 /** What a group and a queue have in common. */

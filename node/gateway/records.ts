@@ -6,6 +6,7 @@ import { isUtf8 } from 'node:buffer'
 import { z } from 'zod'
 import { limits } from '../limits.ts'
 import type { Message, Peer, StartPosition } from '../types.ts'
+import { fieldsOf } from './frame.ts'
 import { base64Of } from './respond.ts'
 import { type Route, route } from './route.ts'
 
@@ -82,11 +83,12 @@ async function look(
   const subscription = topic.subscribe({ from, signal: stop.signal })
   const records: ShownRecord[] = []
   let next = 0
+  let idle: NodeJS.Timeout | undefined
   try {
     await subscription.ready
     const { startOffset = 0, endOffset = 0 } = (await peer.topics()).find((each) => each.name === topic.name) ?? {}
     // Of a time behind the last record nothing comes, and for a damaged place somebody else waits.
-    const idle = setTimeout(() => stop.abort(), limits.apiIdleMs)
+    idle = setTimeout(() => stop.abort(), limits.apiIdleMs)
     let looked = 0
     if ((offset ?? 0) < endOffset) {
       for await (const message of inTurn(subscription.batches())) {
@@ -97,9 +99,9 @@ async function look(
         if (records.length >= max || looked >= limits.apiLookedMax || next >= endOffset) break
       }
     }
-    clearTimeout(idle)
     return { records, ...(next > 0 && next < endOffset ? { next } : {}), startOffset, endOffset }
   } finally {
+    clearTimeout(idle)
     await subscription.close()
   }
 }
@@ -108,22 +110,12 @@ async function* inTurn(batches: AsyncIterable<Message<Uint8Array>[]>): AsyncGene
   for await (const batch of batches) yield* batch
 }
 
-function shown({
-  value,
-  id,
-  key,
-  headers,
-  time,
-  publisher,
-  feed,
-  seq,
-  index,
-  offset,
-}: Message<Uint8Array>): ShownRecord {
+function shown(message: Message<Uint8Array>): ShownRecord {
+  const { value, id } = message
   const part = value.subarray(0, limits.apiShownBytes)
   const encoding = isUtf8(value) ? 'text' : 'base64'
   const text = encoding === 'text' ? new TextDecoder().decode(part, { stream: true }) : base64Of(part)
-  return { value: text, encoding, bytes: value.length, id, key, headers, time, publisher, feed, seq, index, offset }
+  return { value: text, encoding, bytes: value.length, id, ...fieldsOf(message) }
 }
 
 /** Without what was not given. */
