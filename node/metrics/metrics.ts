@@ -65,10 +65,6 @@ export class Metrics implements Meter {
     return { ...disk, open: async (path, options) => this.#measuredFile(await disk.open(path, options)) }
   }
 
-  get contentType(): string {
-    return this.#registry.contentType
-  }
-
   expose(snapshot: Snapshot): Promise<string> {
     this.#told ??= this.#describe()
     this.#told(snapshot)

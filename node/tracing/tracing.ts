@@ -33,10 +33,12 @@ import type {
   Peer,
   PeerId,
   Queue,
+  QueueOptions,
   QueueRecord,
   RequestHandler,
   Subscription,
   Topic,
+  TopicOptions,
 } from '../types.ts'
 import type { Batch } from '../wire/head.ts'
 
@@ -63,8 +65,8 @@ export const hops: Tracer = {
 /** The same peer, with spans for what is published and handled by way of it. */
 export function traced(peer: Peer): Peer {
   return changed(peer, {
-    topic: <T>(name: string, ...rest: unknown[]) => tracedTopic(peer.topic<T>(name, ...(rest as []))),
-    queue: <T>(name: string, ...rest: unknown[]) => tracedQueue(peer.queue<T>(name, ...(rest as []))),
+    topic: <T>(name: string, options?: TopicOptions) => tracedTopic(peer.topic<T>(name, options)),
+    queue: <T>(name: string, options?: QueueOptions) => tracedQueue(peer.queue<T>(name, options)),
     request: <T>(topic: string, value: unknown, options = {}) =>
       sending(topic, SpanKind.CLIENT, options, (sent) => peer.request<T>(topic, value, sent)),
   })
