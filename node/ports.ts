@@ -39,7 +39,10 @@ export interface DiskFile {
   size(): Promise<number>
   /** Fills `into` from `position`; resolves with the bytes read, fewer only at the end of the file. */
   read(into: Uint8Array, position: number): Promise<number>
-  /** Writes all pieces one after the other from `position`; resolves when they survive a power cut, rejects when not all could be written. */
+  /**
+   * Writes all pieces one after the other from `position`; resolves when they survive a power cut, rejects when not all could be written. A disk in
+   * memory keeps the pieces, which must not change afterwards.
+   */
   write(pieces: readonly Uint8Array[], position: number): Promise<void>
   truncate(size: number): Promise<void>
   /** Resolves when what was cut stays so after a power cut, and what a process that has died wrote as well (fdatasync). */

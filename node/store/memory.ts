@@ -1,9 +1,12 @@
-/** A disk in memory, for peers that keep nothing and for tests. */
+/**
+ * A disk in memory, for peers that keep nothing and for tests. It keeps large pieces themselves, not copies: bodies are written once, and two of each
+ * would have the garbage collector at work all the time.
+ */
 import type { Disk, DiskFile } from '../ports.ts'
 
-/** A file is made of pieces of this size; only the first grows to it, so that a small file takes little and a large one is never copied. */
-const pieceBytes = 1024 * 1024
-const firstBytes = 4096
+/** A piece of this size or more is kept as it is; smaller ones are gathered in memory that grows up to `roomBytesMax`. */
+const keptBytesMin = 4096
+const roomBytesMax = 1024 * 1024
 
 /**
  * What is written is as durable as it gets; `sync` says when (default: at once). A peer that publishes more than a record at a time needs it
@@ -65,15 +68,30 @@ class MemoryFile implements DiskFile {
   async close(): Promise<void> {}
 }
 
+/** Some of a file, one behind the other. */
+interface Extent {
+  at: number
+  /** With room behind what is used where it is our own. */
+  bytes: Uint8Array
+  used: number
+  /** Not memory of whoever wrote it, which must not be changed. */
+  own: boolean
+}
+
 /** Bytes of a file; what was never written is 0. */
 class Content {
-  size = 0
-  readonly #pieces: Uint8Array[] = []
+  readonly #extents: Extent[] = []
+
+  get size(): number {
+    const last = this.#extents.at(-1)
+    return last === undefined ? 0 : last.at + last.used
+  }
 
   read(into: Uint8Array, position: number): number {
     const end = Math.min(position + into.length, this.size)
-    for (let at = position; at < end; ) {
-      const part = this.#piece(at).subarray(at % pieceBytes, (at % pieceBytes) + end - at)
+    for (let at = position, i = this.#find(at); at < end; i++) {
+      const extent = this.#extents[i] as Extent
+      const part = extent.bytes.subarray(at - extent.at, Math.min(extent.used, end - extent.at))
       into.set(part, at - position)
       at += part.length
     }
@@ -81,37 +99,65 @@ class Content {
   }
 
   write(bytes: Uint8Array, position: number): void {
-    if (position + bytes.length > this.size) this.resize(position + bytes.length)
-    for (let done = 0; done < bytes.length; ) {
-      const from = (position + done) % pieceBytes
-      const part = bytes.subarray(done, done + pieceBytes - from)
-      this.#piece(position + done).set(part, from)
+    if (position > this.size) this.resize(position)
+    const over = Math.min(bytes.length, this.size - position)
+    this.#overwrite(bytes.subarray(0, over), position)
+    const rest = bytes.subarray(over)
+    if (rest.length === 0) return
+    // A view on much more would keep all of that alive.
+    if (rest.length >= keptBytesMin && rest.length >= rest.buffer.byteLength / 2)
+      this.#extents.push({ at: this.size, bytes: rest, used: rest.length, own: false })
+    else this.#gather(rest)
+  }
+
+  resize(size: number): void {
+    if (size > this.size) {
+      this.#gather(new Uint8Array(size - this.size))
+      return
+    }
+    while ((this.#extents.at(-1)?.at ?? -1) >= size) this.#extents.pop()
+    const last = this.#extents.at(-1)
+    if (last !== undefined) last.used = size - last.at
+  }
+
+  #overwrite(bytes: Uint8Array, position: number): void {
+    for (let done = 0, i = this.#find(position); done < bytes.length; i++) {
+      const extent = this.#extents[i] as Extent
+      if (!extent.own) extent.bytes = extent.bytes.slice()
+      extent.own = true
+      const from = position + done - extent.at
+      const part = bytes.subarray(done, done + extent.used - from)
+      extent.bytes.set(part, from)
       done += part.length
     }
   }
 
-  resize(size: number): void {
-    const wanted = Math.ceil(size / pieceBytes)
-    // What lies beyond the new end must not come back.
-    if (size < this.size && size % pieceBytes > 0) this.#piece(size).fill(0, size % pieceBytes)
-    this.#pieces.length = Math.min(this.#pieces.length, wanted)
-    if (wanted === 1) this.#growFirst(size)
-    else if (wanted > 1) {
-      this.#growFirst(pieceBytes)
-      while (this.#pieces.length < wanted) this.#pieces.push(new Uint8Array(pieceBytes))
+  #gather(bytes: Uint8Array): void {
+    const last = this.#extents.at(-1)
+    const used = last?.own ? last.used : 0
+    if (last?.own && used + bytes.length <= Math.max(last.bytes.length, roomBytesMax)) {
+      last.bytes = grown(last.bytes, used, used + bytes.length)
+      last.bytes.set(bytes, used)
+      last.used += bytes.length
+    } else this.#extents.push({ at: this.size, bytes: bytes.slice(), used: bytes.length, own: true })
+  }
+
+  /** Which extent has this place. */
+  #find(position: number): number {
+    let [low, high] = [0, this.#extents.length]
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1
+      if ((this.#extents[middle] as Extent).at <= position) low = middle
+      else high = middle
     }
-    this.size = size
+    return low
   }
+}
 
-  #growFirst(size: number): void {
-    const first = this.#pieces[0] ?? new Uint8Array(0)
-    if (size <= first.length) return
-    const grown = new Uint8Array(Math.min(pieceBytes, Math.max(firstBytes, size, 2 * first.length)))
-    grown.set(first)
-    this.#pieces[0] = grown
-  }
-
-  #piece(position: number): Uint8Array {
-    return this.#pieces[Math.floor(position / pieceBytes)] as Uint8Array
-  }
+/** With room for twice as much as is used now, for so much at least. */
+function grown(bytes: Uint8Array, used: number, wanted: number): Uint8Array {
+  if (wanted <= bytes.length) return bytes
+  const room = new Uint8Array(Math.max(wanted, Math.min(2 * used, roomBytesMax)))
+  room.set(bytes.subarray(0, used))
+  return room
 }

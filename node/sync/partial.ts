@@ -1,5 +1,6 @@
 /** A batch whose body comes in pieces, each copied to its place once: however the stream cut it, nothing is put together before. */
 import type { Uint8ArrayList } from 'uint8arraylist'
+import { plain } from '../wire/bytes.ts'
 import { WireError } from '../wire/error.ts'
 import type { Batch, SignedHead } from '../wire/head.ts'
 
@@ -9,7 +10,7 @@ export class PartialBatch {
 
   /** Takes the memory that the head asks for. */
   constructor(head: SignedHead) {
-    this.#batch = { head, body: new Uint8Array(head.head.bodyBytes) }
+    this.#batch = { head, body: plain(Buffer.allocUnsafeSlow(head.head.bodyBytes)) }
   }
 
   /** Once all of it is here. */
