@@ -37,7 +37,7 @@ export interface TopicParts {
 }
 
 /** What publishMany keeps in the queue before it waits: enough for several batches, far from the queue's limit. */
-const bulkBytes = 8 * limits.batchBytesMax
+const bulkBytes = 4 * limits.batchBytesMax
 /** Records that publishMany queues before others have a turn; the first batch has so many. */
 const turnRecords = 1_000
 
