@@ -1,6 +1,8 @@
 /** The public door of Grapevine. */
 import { lookup } from 'node:dns/promises'
 import { pino } from 'pino'
+import type { Monitor } from './gateway/monitor.ts'
+import type { Gateway, GatewayOptions } from './gateway/server.ts'
 import type { Discovery } from './host/discovery.ts'
 import type { Host } from './host/host.ts'
 import { beyondLoopback, multicast } from './host/mdns.ts'
@@ -19,8 +21,8 @@ import type { Peer } from './types.ts'
 
 export { type ErrorCode, type ErrorData, GrapevineError, isError } from './errors.ts'
 export { type ConnectOptions, connectPeer, pageLink } from './gateway/client.ts'
-export { type Monitor, startMonitor } from './gateway/monitor.ts'
-export { type Gateway, startGateway } from './gateway/server.ts'
+export type { Monitor } from './gateway/monitor.ts'
+export type { Gateway, GatewayOptions } from './gateway/server.ts'
 export { decodeInvite, encodeInvite } from './invite.ts'
 export { limits } from './limits.ts'
 export type { PeerOptions } from './options.ts'
@@ -61,6 +63,24 @@ export async function createPeer(options: PeerOptions = {}): Promise<Peer> {
 /** As `createPeer`, with time, randomness, disk and network of one's own: what the simulator runs. Finds nobody by itself. */
 export async function createPeerOn(ports: Ports, options: PeerOptions = {}): Promise<Peer> {
   return startPeer({ options: checkOptions(options), ports, discovery: () => [] })
+}
+
+/**
+ * Opens the local API. Throws `InvalidOption` for an address that is not on loopback, `ListenFailed` for one in use. Loads a server of HTTP, which a
+ * peer that is only embedded does without: what is in memory is gone through with each collection of garbage.
+ */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const server = await import('./gateway/server.ts')
+  return server.startGateway(options)
+}
+
+/**
+ * Opens metrics and health alone, without a token, on any address: `HOST:PORT`, port 0 for a free one. Throws `InvalidOption` for what is no address,
+ * `ListenFailed` for one in use.
+ */
+export async function startMonitor(options: { peer: Peer; listen: string }): Promise<Monitor> {
+  const monitor = await import('./gateway/monitor.ts')
+  return monitor.startMonitor(options)
 }
 
 async function addressesOf(name: string): Promise<string[]> {
