@@ -32,13 +32,12 @@ test('a wish is granted, and changes nothing else', () => {
 })
 
 for (const focus of focuses)
-  test(`runs that bear on one thing show nothing wrong: ${focus}`, async () => {
-    const workload = [focus === 'loan' ? 'queue' : 'group'] as const
-    for (const seed of [1, 2]) {
+  for (const seed of [1, 2])
+    test(`a run that bears on one thing shows nothing wrong: ${focus}, seed ${seed}`, async () => {
+      const workload = [focus === 'loan' ? 'queue' : 'group'] as const
       const { violations } = await runPlan(drawPlan(seed, { peers: 4, seconds: 30, workload, focus }))
-      assert.equal(violations, [], `seed ${seed}`)
-    }
-  })
+      assert.equal(violations, [])
+    })
 
 test('groups are drawn where they are asked for, and change nothing else', () => {
   for (let seed = 0; seed < 50; seed++) assert.is(drawPlan(seed).workload.groups, undefined)
