@@ -17,6 +17,8 @@ export interface PackedBody {
 const deflateRatioMax = 1032
 /** Of a run of bodies that do not shrink, at most one in this many is tried. */
 const skipMax = 64
+/** Of a large one that follows such, so much from its middle is tried before all of it. */
+const sampleBytes = 32 * 1024
 
 /** Compresses `raw` when it is worth trying and saves at least an eighth; otherwise gives it back as it is. */
 export function compressBody(raw: Uint8Array): PackedBody {
@@ -42,11 +44,18 @@ export class Compressor {
       this.#skip--
       return { body: raw, compression: 'none' }
     }
-    const packed = compressBody(raw)
+    const packed =
+      this.#failures === 0 || mayShrink(raw) ? compressBody(raw) : ({ body: raw, compression: 'none' } as const)
     this.#failures = packed.compression === 'none' ? this.#failures + 1 : 0
     this.#skip = Math.min(2 ** this.#failures, skipMax) - 1
     return packed
   }
+}
+
+function mayShrink(raw: Uint8Array): boolean {
+  if (raw.length <= 2 * sampleBytes) return true
+  const from = Math.max(0, (raw.length - sampleBytes) >>> 1)
+  return compressBody(raw.subarray(from, from + sampleBytes)).compression !== 'none'
 }
 
 /**

@@ -82,6 +82,20 @@ test('a compressor stops trying what does not shrink, and soon tries again', () 
   assert.ok(tries.slice(first).every(Boolean))
 })
 
+test('after a body that did not shrink, a large one is judged by its middle first', () => {
+  const plain = new Uint8Array(400_000)
+  const core = new Uint8Array(400_000)
+  core.set(noise(60_000), 170_000)
+  const after = (body: Uint8Array) => {
+    const compressor = new Compressor()
+    assert.is(compressor.compress(stubborn).compression, 'none')
+    compressor.compress(stubborn)
+    return compressor.compress(body).compression
+  }
+  assert.is(new Compressor().compress(core).compression, 'deflate-raw')
+  assert.equal([after(plain), after(core), after(shrinking)], ['deflate-raw', 'none', 'deflate-raw'])
+})
+
 test('a body that expands to more or less than its head says is refused', () => {
   const { body } = compressBody(shrinking)
   throwsWire(() => expandBody(headOf(body, shrinking.length - 1), body), 'one byte more')
