@@ -99,6 +99,7 @@ class Content {
   }
 
   write(bytes: Uint8Array, position: number): void {
+    if (bytes.length === 0) return
     if (position > this.size) this.resize(position)
     const over = Math.min(bytes.length, this.size - position)
     this.#overwrite(bytes.subarray(0, over), position)
@@ -123,7 +124,7 @@ class Content {
   #overwrite(bytes: Uint8Array, position: number): void {
     for (let done = 0, i = this.#find(position); done < bytes.length; i++) {
       const extent = this.#extents[i] as Extent
-      if (!extent.own) extent.bytes = extent.bytes.slice()
+      if (!extent.own) extent.bytes = new Uint8Array(extent.bytes)
       extent.own = true
       const from = position + done - extent.at
       const part = bytes.subarray(done, done + extent.used - from)
@@ -139,7 +140,7 @@ class Content {
       last.bytes = grown(last.bytes, used, used + bytes.length)
       last.bytes.set(bytes, used)
       last.used += bytes.length
-    } else this.#extents.push({ at: this.size, bytes: bytes.slice(), used: bytes.length, own: true })
+    } else this.#extents.push({ at: this.size, bytes: new Uint8Array(bytes), used: bytes.length, own: true })
   }
 
   /** Which extent has this place. */

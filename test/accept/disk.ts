@@ -2,6 +2,7 @@
 import * as assert from 'uvu/assert'
 import { limits } from '../../node/limits.ts'
 import type { Disk } from '../../node/ports.ts'
+import { random } from '../helper/random.ts'
 import type { Suite, TestTools } from '../helper/suite.ts'
 
 export function acceptDisk(test: Suite, name: string, make: (tools: TestTools) => Disk): void {
@@ -54,6 +55,36 @@ export function acceptDisk(test: Suite, name: string, make: (tools: TestTools) =
     assert.is(text(into), 'ab\0\0\0z')
     await file.truncate(8)
     assert.is(await file.size(), 8)
+  })
+
+  test(`${name}: writes and cuts in any order and of any size leave what the last of them left, and no piece changed`, async (tools) => {
+    const disk = make(tools)
+    const file = tools.use(await disk.open('f'))
+    const draw = random(7)
+    const upTo = (max: number) => Math.floor(draw() * max)
+    let model = Buffer.alloc(0)
+    const written: { piece: Buffer; copy: Buffer }[] = []
+    for (let i = 0; i < 200; i++) {
+      const at = upTo(model.length + 2_000)
+      if (draw() < 0.1) {
+        await file.truncate(at)
+        model = Buffer.concat([model.subarray(0, at), Buffer.alloc(Math.max(0, at - model.length))])
+        continue
+      }
+      const position = draw() < 0.6 ? model.length : at
+      const piece = Buffer.alloc(draw() < 0.5 ? upTo(300) : upTo(20_000), i)
+      written.push({ piece, copy: Buffer.from(piece) })
+      await file.write([piece], position)
+      const grown = Buffer.concat([model, Buffer.alloc(Math.max(0, position + piece.length - model.length))])
+      piece.copy(grown, position)
+      model = piece.length === 0 ? model : grown
+      assert.is(await file.size(), model.length)
+      const part = new Uint8Array(upTo(30_000))
+      const from = upTo(model.length)
+      const read = await file.read(part, from)
+      assert.ok(model.subarray(from, from + part.length).equals(part.subarray(0, read)), `after ${i} writes`)
+    }
+    for (const { piece, copy } of written) assert.ok(piece.equals(copy))
   })
 
   test(`${name}: two handles see one file; what was written is there after reopening`, async (tools) => {
