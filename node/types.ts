@@ -58,6 +58,7 @@ export interface PublishManyOptions extends Omit<PublishOptions, 'key' | 'header
 
 export interface Message<T> {
   topic: TopicName
+  /** With the codec `bytes` a view on memory that the peer goes on using: copy it before changing it. */
   value: T
   key: string | undefined
   headers: Headers

@@ -54,7 +54,7 @@ export class Compressor {
 
 function mayShrink(raw: Uint8Array): boolean {
   if (raw.length <= 2 * sampleBytes) return true
-  const from = Math.max(0, (raw.length - sampleBytes) >>> 1)
+  const from = (raw.length - sampleBytes) >>> 1
   return compressBody(raw.subarray(from, from + sampleBytes)).compression !== 'none'
 }
 
