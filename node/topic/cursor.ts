@@ -38,6 +38,13 @@ export class Cursor {
     return acks.ranges.some(([from, to]) => from <= firstIndex && firstIndex + count <= to)
   }
 
+  /** Whether none of these records is done. */
+  isOpen(feed: FeedId, firstIndex: number, count: number): boolean {
+    const acks = this.#feeds?.get(feed)
+    if (acks === undefined) return true
+    return firstIndex >= acks.low && acks.ranges.every(([from, to]) => to <= firstIndex || firstIndex + count <= from)
+  }
+
   /** Marks records [from, to) as done. False where that would need more ranges than are kept: the oldest open record has to be acknowledged first. */
   done(feed: FeedId, from: number, to: number): boolean {
     return markDone(this.#acksOf(feed), from, to)

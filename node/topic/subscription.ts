@@ -159,16 +159,18 @@ export class TopicSubscription<T> implements Subscription<T> {
       ack: (feed, index) => this.#ack(reading, feed, index),
     }
     const messages: Message<T>[] = []
-    for (let i = skipped; i < count; i++) {
-      if (this.#wanted(cursor, head, records, i)) messages.push(new DeliveredMessage<T>(delivery, i))
-    }
+    const isWanted = this.#wanted(cursor, head, records)
+    for (let i = skipped; i < count; i++) if (isWanted(i)) messages.push(new DeliveredMessage<T>(delivery, i))
     return messages
   }
 
-  #wanted(cursor: Cursor, head: SignedHead, records: RecordBatch, i: number): boolean {
-    if (cursor.isDone(head.feed, head.head.firstIndex + i)) return false
+  /** Which records of a batch are wanted: mostly all of them, which is looked at once. */
+  #wanted(cursor: Cursor, { feed, head }: SignedHead, records: RecordBatch): (i: number) => boolean {
     // Of a feed that was there when the subscription began, the cursor knows the exact place; the time is for the others.
-    return cursor.since === 0 || cursor.knowsStart(head.feed) || head.head.time + records.timeDelta(i) >= cursor.since
+    const since = cursor.knowsStart(feed) ? 0 : cursor.since
+    if (since === 0 && cursor.isOpen(feed, head.firstIndex, head.count)) return () => true
+    return (i) =>
+      !cursor.isDone(feed, head.firstIndex + i) && (since === 0 || head.time + records.timeDelta(i) >= since)
   }
 
   #ack({ cursor, ack }: Reading, feed: FeedId, index: number): Promise<void> {

@@ -88,6 +88,7 @@ export class RecordBatch {
   readonly count: number
   readonly #bytes: Uint8Array
   readonly #text: Buffer
+  readonly #view: DataView
   readonly #table: number
   readonly #width: number
   readonly #area: number
@@ -106,6 +107,7 @@ export class RecordBatch {
   constructor(body: Uint8Array, count: number) {
     this.#bytes = plain(body)
     this.#text = buffer(body)
+    this.#view = new DataView(body.buffer, body.byteOffset, body.length)
     if (body.length < 3 || body[0] !== version) throw new WireError('a record batch has a version we do not know')
     this.#at = 1
     this.count = this.#varint(body.length)
@@ -127,7 +129,9 @@ export class RecordBatch {
   /** A view, not a copy. */
   value(index: number): Uint8Array {
     this.#locate(index)
-    return this.#bytes.subarray(this.#value, this.#end)
+    const { buffer, byteOffset } = this.#bytes
+    // What `subarray` returns, in half its time.
+    return new Uint8Array(buffer, byteOffset + this.#value, this.#end - this.#value)
   }
 
   key(index: number): string | undefined {
@@ -170,16 +174,17 @@ export class RecordBatch {
   /** Where record `index` ends, counted from where the records begin. */
   #endOf(index: number): number {
     const at = this.#table + index * this.#width
-    if (this.#width === 4) return this.#text.readUInt32LE(at)
-    return (this.#bytes[at] as number) | ((this.#bytes[at + 1] as number) << 8)
+    return this.#width === 4 ? this.#view.getUint32(at, true) : this.#view.getUint16(at, true)
   }
 
   #locate(index: number): void {
     if (index === this.#index) return
     if (!(index >= 0 && index < this.count)) assert.fail(`no record ${index} in a batch of ${this.count}`)
-    this.#index = -1
+    // Records are mostly asked for one after the other.
+    const isNext = this.#index >= 0 && index === this.#index + 1
+    this.#at = isNext ? this.#end : this.#area + (index === 0 ? 0 : this.#endOf(index - 1))
     const end = this.#area + this.#endOf(index)
-    this.#at = this.#area + (index === 0 ? 0 : this.#endOf(index - 1))
+    this.#index = -1
     const flags = this.#bytes[this.#at++] as number
     if (flags > (hasKey | hasHeaders)) throw new WireError('a record has flags we do not know')
     // Each record has two bytes at least, and most have a short time and nothing else before their value.

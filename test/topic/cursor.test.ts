@@ -24,6 +24,11 @@ class Model {
     for (let i = from; i < to; i++) if (!this.done.get(feed)?.has(i)) return false
     return true
   }
+
+  lacks(feed: FeedId, from: number, to: number): boolean {
+    for (let i = from; i < to; i++) if (this.done.get(feed)?.has(i)) return false
+    return true
+  }
 }
 
 const feed = fc.constantFrom(a, b)
@@ -49,6 +54,7 @@ function compare(cursor: Cursor, model: Model): void {
     const skip = model.skips.get(feed) ?? 0
     for (let i = 0; i < 72; i++) {
       assert.is(cursor.isDone(feed, i), model.has(feed, i), `record ${i}`)
+      assert.is(cursor.isOpen(feed, i, 4), model.lacks(feed, i, i + 4), `4 records from ${i}`)
       for (const count of [1, 4])
         for (const seq of [Math.max(1, skip), skip + 1])
           assert.is(
