@@ -1,4 +1,5 @@
 /** Runs a comparison: the systems that are here take turns, after one turn each that does not count. */
+import { heapFlags } from './crew.ts'
 import { medianOf, type Ratio, ratioOf, turnsOf } from './rounds.ts'
 import { loadSystem, type SystemName } from './systems/all.ts'
 import type { System } from './systems/system.ts'
@@ -135,7 +136,8 @@ function rowOf(
   const away = (turn: Turn) => Math.abs((turn.figures[first] ?? 0) - (medians[first] ?? 0))
   const [typical] = turns.filter((turn) => turn !== undefined).toSorted((a, b) => away(a) - away(b))
   const beside = typical?.beside ?? 'failed in every round'
-  return { system: name, version: version() ?? '', client, durability, figures: byRound, medians, beside }
+  const process = `${client}, node ${heapFlags.join(' ')}`
+  return { system: name, version: version() ?? '', client: process, durability, figures: byRound, medians, beside }
 }
 
 /** Those that are to be something, then the first system's first figure beside that of everybody else. */
