@@ -28,6 +28,7 @@ export { limits } from './limits.ts'
 export type { PeerOptions } from './options.ts'
 export type * from './types.ts'
 export { version } from './version.ts'
+export { parseRecordId } from './wire/record-id.ts'
 
 /**
  * Starts a peer in this process. Resolves when it listens and its data is open; friends are found from then on.

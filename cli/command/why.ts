@@ -1,6 +1,6 @@
 /** `grapevine why`: which way a record went, who has it and who works on it. */
 import type { Command } from 'commander'
-import { GrapevineError, type RecordSight } from '../../node/index.ts'
+import { GrapevineError, parseRecordId, type RecordSight } from '../../node/index.ts'
 import { addPlaceOptions, hasCompany, openPeer, type PlaceOptions } from '../open.ts'
 import { paint, table, write, writeJson } from '../output.ts'
 import { stopAsked } from '../stop.ts'
@@ -12,6 +12,8 @@ export function addWhy(program: Command): void {
 }
 
 async function why(id: string, options: PlaceOptions): Promise<void> {
+  // Before anybody is looked for.
+  parseRecordId(id)
   const opened = await openPeer(options)
   try {
     await hasCompany(opened, stopAsked())

@@ -88,6 +88,12 @@ story('a record that was read can be asked after by its id', async (here) => {
   assert.match(why.stdout.toString(), 'told')
 })
 
+story('what is no id is refused before a peer is looked for', async (here) => {
+  const nonsense = await here.run(['why', 'nonsense', '--json'])
+  assert.is(nonsense.code, 2, nonsense.stderr)
+  assert.match(nonsense.stderr, /nonsense/)
+})
+
 story('broken JSON lines are named and left out, the others published, and the exit code is 1', async (here) => {
   const peer = await here.up('only', alone)
   const file = join(here.root, 'lines')
