@@ -91,7 +91,7 @@ export interface SubscribeOptions {
 export interface Subscription<T> extends AsyncIterable<Message<T>>, AsyncDisposable {
   /** Resolves when the subscription is live: nothing published anywhere after that is missed. */
   readonly ready: Promise<void>
-  /** Records as they come, a batch at a time: one promise a batch instead of one a record. */
+  /** Records as they come, up to `limits.deliveredMax` of a batch at a time: one promise for all of them instead of one a record. */
   batches(): AsyncIterable<Message<T>[]>
   /** Ends the iteration and shares the last acknowledgements. */
   close(): Promise<void>

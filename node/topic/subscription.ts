@@ -140,17 +140,19 @@ export class TopicSubscription<T> implements Subscription<T> {
     const { log, cursor } = reading
     const at = await log.at(this.#offset)
     if (at === undefined || 'damaged' in at) return undefined
-    const { head, body } = at.batch
+    const { head } = at.batch
     const { seq, firstIndex, count } = head.head
-    // A batch that holds the offset we begin with, or one that a reader was in the middle of.
-    const skipped = Math.max(0, this.#offset - at.offset)
+    // A batch that holds the offset we begin with, or one that a reader is in the middle of.
+    const from = Math.max(0, this.#offset - at.offset)
     this.#offset = at.offset + count
     if (cursor.coversBatch(head.feed, seq, firstIndex, count)) {
       cursor.done(head.feed, firstIndex, firstIndex + count)
       return []
     }
-    const records = recordsOf({ head, body })
+    const records = recordsOf(at.batch)
     if (records === undefined) return []
+    const to = Math.min(count, from + limits.deliveredMax)
+    this.#offset = at.offset + to
     const delivery: Delivery = {
       head,
       records,
@@ -160,7 +162,7 @@ export class TopicSubscription<T> implements Subscription<T> {
     }
     const messages: Message<T>[] = []
     const isWanted = this.#wanted(cursor, head, records)
-    for (let i = skipped; i < count; i++) if (isWanted(i)) messages.push(new DeliveredMessage<T>(delivery, i))
+    for (let i = from; i < to; i++) if (isWanted(i)) messages.push(new DeliveredMessage<T>(delivery, i))
     return messages
   }
 

@@ -29,6 +29,12 @@ function feedOf(nonce = 1) {
   }
 }
 
+/** As many of the largest as hold so many records. */
+const fullBatches = ({ seal }: ReturnType<typeof feedOf>, records: number) =>
+  Array.from({ length: Math.ceil(records / limits.batchRecordsMax) }, () =>
+    seal(Array.from({ length: limits.batchRecordsMax }, () => '')),
+  )
+
 interface Room {
   log: TopicLog
   cursor: Cursor
@@ -191,14 +197,28 @@ test('what was done or never wanted is left out', async ({ use }) => {
   assert.equal(values(await take(subscribe(), 3)), ['0', '2', 'b'])
 })
 
+test('of a large batch so many records come at a time, each once', async ({ use }) => {
+  const { log, subscribe } = await room(use)
+  const count = 2 * limits.deliveredMax + 7
+  await log.append([feedOf().seal(digits(0, count))])
+  const sizes: number[] = []
+  const seen: string[] = []
+  for await (const messages of subscribe({ offset: 5 }).batches()) {
+    sizes.push(messages.length)
+    seen.push(...messages.map(({ value }) => value))
+    if (seen.length === count - 5) break
+  }
+  assert.equal(sizes, [limits.deliveredMax, limits.deliveredMax, 2])
+  assert.equal(seen, digits(5, count))
+})
+
 test('without acknowledgements delivery stops at its limit, and goes on by as many as are acknowledged', async ({
   use,
 }) => {
   const { log, cursor, acked, subscribe } = await room(use)
   const feed = feedOf()
-  const perBatch = limits.batchRecordsMax
-  const full = limits.unackedMax / perBatch
-  await log.append(digits(0, full + 1).map(() => feed.seal(Array.from({ length: perBatch }, () => ''))))
+  const full = limits.unackedMax / limits.deliveredMax
+  await log.append(fullBatches(feed, limits.unackedMax + 1))
   const ack = async (of: FeedId, index: number) => {
     cursor.done(of, index, index + 1)
     acked.push(`${of}/${index}`)
@@ -222,12 +242,12 @@ test('without acknowledgements delivery stops at its limit, and goes on by as ma
 test('acknowledging a record twice counts once', async ({ use }) => {
   const { log, cursor, subscribe } = await room(use)
   const feed = feedOf()
-  const full = limits.unackedMax / limits.batchRecordsMax
-  await log.append(digits(0, full + 2).map(() => feed.seal(Array.from({ length: limits.batchRecordsMax }, () => ''))))
+  const full = limits.unackedMax / limits.deliveredMax
+  await log.append(fullBatches(feed, limits.unackedMax + limits.deliveredMax + 1))
   const ack = async (of: FeedId, index: number) => void cursor.done(of, index, index + 1)
   const batches = subscribe({ ack }).batches()[Symbol.asyncIterator]()
   const [first] = (await batches.next()).value as Message<string>[]
-  for (let i = 0; i < limits.batchRecordsMax + 1; i++) await first?.ack()
+  for (let i = 0; i < limits.deliveredMax + 1; i++) await first?.ack()
   for (let i = 1; i < full + 1; i++) await batches.next()
   let more = false
   void batches.next().then(() => {
