@@ -20,11 +20,13 @@ const layers: string[][] = [
   ['group'],
   ['queue', 'mesh'],
   ['options', 'invite', 'peer'],
-  ['gateway', 'metrics', 'tracing', 'index'],
+  ['gateway', 'metrics', 'tracing'],
+  ['create'],
+  ['index'],
 ]
 
-/** Files outside `node/` use the peer through its door, the ports that a simulator replaces, the simulator's door, and their own folder. */
-const doors = ['node/index.ts', 'node/ports.ts', 'sim/index.ts']
+/** Files outside `node/` use the peer through its door, the ports that a simulator replaces and what starts one on these, the simulator's door, and their own folder. */
+const doors = ['node/index.ts', 'node/ports.ts', 'node/create.ts', 'sim/index.ts']
 
 const ambient: [found: RegExp, instead: string][] = [
   [/\bDate\.now\(|\bnew Date\(\)|\bperformance\./, 'the clock of ports.ts, or the `now` that was handed in'],
