@@ -63,8 +63,8 @@ export const topicMutants: Mutant[] = [
   {
     name: 'deliver-a-batch-twice',
     file: 'node/topic/subscription.ts',
-    find: 'const skipped = Math.max(0, this.#offset - at.offset)',
-    replace: 'const skipped = 0 * Math.max(0, this.#offset--)',
+    find: 'const from = Math.max(0, this.#offset - at.offset)',
+    replace: 'const from = 0 * Math.max(0, this.#offset--)',
     breaks: 'G2',
     why: 'where a reader stands is moved while it reads',
   },
