@@ -38,8 +38,8 @@ interface Taken {
   because: readonly CarryReason[]
   /** Carriers wanted among friends. */
   need: number
-  /** Published to from here: carriers are sought, and it is never removed. */
-  published: boolean
+  /** Copies wanted at others of what is published to it from here: carriers are sought, and it is never removed. 0: nothing was. */
+  copies: number
 }
 
 const noReasons: readonly CarryReason[] = []
@@ -111,14 +111,13 @@ export class Carrier {
     if (taken.because.length === 0) taken.because = ['keeper']
   }
 
-  /** We publish to this topic and want so many carriers among our friends; asks for some where nobody carries it yet. */
+  /** We publish to this topic and want copies at so many others, at least one; asks for carriers where nobody carries it yet. */
   seek(topic: TopicName, need: number): void {
     const taken = this.#taken.get(topic)
     if (taken === undefined) return
-    const wanted = Math.max(limits.carrierFriendsMin, need)
-    if (!taken.published || taken.need < wanted) {
-      taken.published = true
-      taken.need = Math.max(taken.need, wanted)
+    if (taken.copies < need) {
+      taken.copies = need
+      taken.need = Math.max(limits.carrierFriendsMin, need)
       this.#tellNeeds()
     }
     const holders = this.#options.sync.holders(topic)
@@ -164,7 +163,7 @@ export class Carrier {
     const opening =
       this.#opening.get(topic) ??
       this.#options.store.open(topic).then((log) => {
-        const taken: Taken = { log, because: noReasons, need: limits.carrierFriendsMin, published: false }
+        const taken: Taken = { log, because: noReasons, need: limits.carrierFriendsMin, copies: 0 }
         this.#taken.set(topic, taken)
         this.#opening.delete(topic)
         if (!this.#closed) this.#options.sync.hold(log, 'own')
@@ -182,7 +181,7 @@ export class Carrier {
   #tellNeeds(): void {
     const needs = new Map<TopicName, number>()
     for (const [topic, taken] of this.#taken)
-      if (taken.because.length > 0 || taken.published) needs.set(topic, taken.need)
+      if (taken.because.length > 0 || taken.copies > 0) needs.set(topic, taken.need)
     this.#options.friends.setNeeds(needs)
   }
 
@@ -211,7 +210,7 @@ export class Carrier {
     }
     for (const [topic, taken] of this.#taken) {
       // Asked again: when it was published, the cards of those who could keep it may not have been here yet.
-      if (taken.published && this.#options.sync.holders(topic).length === 0) this.seek(topic, taken.need)
+      if (taken.copies > 0 && this.#options.sync.holders(topic).length === 0) this.seek(topic, taken.copies)
       if (isOnlyKept(taken) && this.#mayRelease(topic, taken)) this.#release(topic)
     }
     void this.#retain()
@@ -219,7 +218,7 @@ export class Carrier {
 
   #mayRelease(topic: TopicName, taken: Taken): boolean {
     // What is being written is in nobody's frontier yet, and would go with the log.
-    if (taken.published || taken.log.isWriting || this.#isKeeper(topic)) return false
+    if (taken.copies > 0 || taken.log.isWriting || this.#isKeeper(topic)) return false
     const keepers = new Set(this.#options.presence.keepersOf(topic, this.#options.keep))
     const level = this.#options.sync.level(topic).filter((peer) => keepers.has(peer))
     return level.length >= this.#options.keep
