@@ -21,7 +21,7 @@ export { parseRecordId } from './wire/record-id.ts'
  * Throws `InvalidOption`, `InvalidTopic`, `MeshOpen`, `FolderInUse`, `FolderTooNew`, `FolderInvalid`, `ListenFailed`, `StorageFull`, `StorageFailed`.
  */
 export async function createPeer(options: PeerOptions = {}): Promise<Peer> {
-  // Loaded here: a command that talks to a running peer starts in a third of the time.
+  // Loaded here: a command that talks to a running peer starts in half the time.
   const peers = await import('./create.ts')
   return peers.createPeer(options)
 }
