@@ -129,9 +129,7 @@ export class RecordBatch {
   /** A view, not a copy. */
   value(index: number): Uint8Array {
     this.#locate(index)
-    const { buffer, byteOffset } = this.#bytes
-    // What `subarray` returns, in half its time.
-    return new Uint8Array(buffer, byteOffset + this.#value, this.#end - this.#value)
+    return this.#bytes.subarray(this.#value, this.#end)
   }
 
   key(index: number): string | undefined {
