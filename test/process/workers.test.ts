@@ -203,10 +203,10 @@ test(
         crew.read()
         const missing = Math.max(0, waitingCount - (sent - crew.acked))
         await Promise.all(Array.from({ length: missing }, () => queue.send(sent++)))
-        // Of some that are killed nothing is done again: all of it was acknowledged.
-        if (crew.takeovers().length >= takeovers) break
         if (performance.now() < strikeAt) continue
         strikeAt += takeoverEveryMs
+        // Of some that are killed nothing is done again: all of it was acknowledged.
+        if (crew.takeovers().length >= takeovers) break
         // The one that has been there for longest, and has its slots.
         await crew.strike(() => 0)
       }
