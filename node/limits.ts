@@ -294,8 +294,8 @@ export const limits = {
   /** Acknowledged ranges kept above the low-water mark of one feed. More: the subscription waits for the oldest record. */
   ackRangesMax: 10_000,
   /**
-   * Records handed to a subscriber at a time. They die young, where collecting them costs least: of 20,000 at a time half would live
-   * long enough to be copied, in a heap three times as large.
+   * Records handed to a subscriber at a time. They die young, where collecting them costs least: a whole batch of 20,000
+   * at a time takes a sixth off the rate of a fan-out to seven, and twice the heap.
    */
   deliveredMax: 1_000,
   /** Records delivered to one subscriber and not yet acknowledged. More: delivery waits. */

@@ -136,8 +136,8 @@ function rowOf(
   const away = (turn: Turn) => Math.abs((turn.figures[first] ?? 0) - (medians[first] ?? 0))
   const [typical] = turns.filter((turn) => turn !== undefined).toSorted((a, b) => away(a) - away(b))
   const beside = typical?.beside ?? 'failed in every round'
-  const process = `${client}, node ${heapFlags.join(' ')}`
-  return { system: name, version: version() ?? '', client: process, durability, figures: byRound, medians, beside }
+  const started = `${client}, node ${heapFlags.join(' ')}`
+  return { system: name, version: version() ?? '', client: started, durability, figures: byRound, medians, beside }
 }
 
 /** Those that are to be something, then the first system's first figure beside that of everybody else. */
