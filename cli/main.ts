@@ -17,7 +17,8 @@ if (major < 22 || (major === 22 && minor < 18)) {
   )
   process.exitCode = 1
 } else {
-  module.enableCompileCache()
+  // In this order: what is kept is of use only to processes with the same flags, and has a folder for each set of them.
   setFlagsFromString('--heap-growing-percent=300')
+  module.enableCompileCache()
   import('./program.ts').then(({ run }) => run(process.argv.slice(2)))
 }

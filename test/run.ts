@@ -27,6 +27,8 @@ const root = process.cwd()
 const atOnce = 2
 /** Every test file is a process, and so is every peer of many tests: each would compile the same modules once more. */
 process.env.NODE_COMPILE_CACHE ??= join(tmpdir(), 'node-compile-cache')
+/** As `cli/main.ts` sets: processes of other flags take turns in throwing away what the others have compiled. */
+const flags = ['--heap-growing-percent=300']
 /** `npm run soak` has tests of ten minutes each. */
 const fileMsMax = process.env.GRAPEVINE_SOAK ? 2_400_000 : 300_000
 
@@ -57,7 +59,7 @@ function testFile(path: string): Job {
     name: path,
     async run() {
       const report = join(reports, path.replaceAll('/', '-'))
-      const { code, output } = await node([path], { GRAPEVINE_TEST_REPORT: report })
+      const { code, output } = await node([...flags, path], { GRAPEVINE_TEST_REPORT: report })
       return judge(path, code, output, linesOf(report))
     },
   }

@@ -54,7 +54,7 @@ class Worker {
     const lines = join(folder, `${number}.lines`)
     const out = openSync(lines, 'a')
     const script = [join(import.meta.dirname, 'worker.ts'), join(folder, String(number)), ...args]
-    this.child = spawn(process.execPath, script, { stdio: ['ignore', out, 'inherit'] })
+    this.child = spawn(process.execPath, [...process.execArgv, ...script], { stdio: ['ignore', out, 'inherit'] })
     closeSync(out)
     this.#lines = openSync(lines, 'r')
   }
