@@ -11,7 +11,7 @@ import type { Server, Use } from './systems/system.ts'
 
 const script = join(import.meta.dirname, 'client.ts')
 /** What the README asks of a program with a busy peer; clients of every system have it alike. */
-export const heapFlags = ['--heap-growing-percent=300']
+export const heapFlags = ['--heap-growing-percent=300', '--max-semi-space-size=8']
 /** What a client that is told to end may take, to write a profile say. */
 const endMsMax = 10_000
 

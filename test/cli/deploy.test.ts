@@ -22,16 +22,24 @@ function isUp(args: readonly string[]): void {
   for (const arg of rest) if (arg.startsWith('--')) assert.ok(flags?.includes(arg), arg)
 }
 
+/** A Node that does not know them starts nothing. */
+function areOptions(text: string | undefined): void {
+  assert.ok(text?.startsWith('NODE_OPTIONS='), text)
+  const env = { ...process.env, NODE_OPTIONS: text?.slice('NODE_OPTIONS='.length) }
+  assert.is(spawnSync(process.execPath, ['--eval', ''], { env }).status, 0)
+}
+
 test('the container runs a peer that is told how it is', () => {
   const lines = read('Containerfile')
     .replaceAll('\\\n', ' ')
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'))
-  const known = ['FROM', 'RUN', 'USER', 'VOLUME', 'EXPOSE', 'HEALTHCHECK', 'STOPSIGNAL', 'ENTRYPOINT', 'CMD']
+  const known = ['FROM', 'RUN', 'USER', 'ENV', 'VOLUME', 'EXPOSE', 'HEALTHCHECK', 'STOPSIGNAL', 'ENTRYPOINT', 'CMD']
   for (const line of lines) assert.ok(known.includes(line.split(' ')[0] ?? ''), line)
   const told = (word: string) => JSON.parse(lines.find((line) => line.startsWith(`${word} `))?.slice(word.length) ?? '')
   assert.equal(told('ENTRYPOINT'), ['grapevine'])
   isUp(told('CMD'))
+  areOptions(lines.find((line) => line.startsWith('ENV '))?.slice('ENV '.length))
   const health: string[] = JSON.parse(
     lines.find((line) => line.startsWith('HEALTHCHECK'))?.replace(/.*? CMD /, '') ?? '',
   )
@@ -80,12 +88,13 @@ test('the unit of systemd runs a peer', () => {
     sections.set(section, [...(sections.get(section) ?? []), line])
   }
   assert.equal([...sections.keys()], ['Unit', 'Service', 'Install'])
-  const command = sections
-    .get('Service')
-    ?.find((line) => line.startsWith('ExecStart='))
+  const service = sections.get('Service') ?? []
+  const command = service
+    .find((line) => line.startsWith('ExecStart='))
     ?.split(' ')
     .slice(2)
   isUp(command ?? [])
+  areOptions(service.find((line) => line.includes('NODE_OPTIONS'))?.slice('Environment='.length))
 })
 
 test('the dashboard loads, and every metric that it names is told by a peer', async ({ use, dir }) => {
