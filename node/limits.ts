@@ -313,6 +313,8 @@ export const limits = {
   groupGuardBeats: 0.5,
   /** So long whoever comes says that it is there before it claims anything, where others are linked. */
   groupMeetBeats: 0.2,
+  /** What was heard and changes what is claimed is told so long after the last beat at the earliest (guess): what comes at one time is told together. */
+  groupSoonBeats: 0.1,
   /** A claim stands unopposed for so many beats, and is in two of them: leaves half a beat of lease + 2 s for reading what to deliver. */
   groupClaimBeats: 1.5,
   /** With a quorum, a claim that no majority tells of by then is made again under the next term. */

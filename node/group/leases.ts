@@ -193,6 +193,16 @@ export class Leases {
     return due.length === 0 ? undefined : Math.min(...due.map(({ since }) => since)) + this.#claimMs
   }
 
+  /** Whether we claim something that nobody had. */
+  get isClaimingFree(): boolean {
+    return this.#slots.some(({ holder, stage, wasFree }) => holder === this.#me && stage === 'claimed' && wasFree)
+  }
+
+  /** Whether nobody has a slot of which this is true. */
+  hasFree(isOurs: (slot: number) => boolean): boolean {
+    return this.#slots.some(({ holder }, number) => holder === undefined && isOurs(number))
+  }
+
   /** `isLive`: whether what somebody holds is to be respected. */
   onBeat(peer: PeerId, { held, claims, heirs = [] }: Holding, isLive = nobodyIs): LeaseEffect[] {
     const effects: LeaseEffect[] = []

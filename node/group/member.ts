@@ -424,6 +424,7 @@ export class Member {
         this.#apply(this.#roster.onBeat(by, notice, now, isOld, this.#isBehind))
         this.#majority?.look()
         if (!isOld) this.#exchange.onBeat(by, notice)
+        this.#pulse.by(this.#roster.soonAt(now))
         if (this.options.settings.type === 'exclusive' && !isOld) this.#refuseSecond(by)
         break
       }

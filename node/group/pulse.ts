@@ -7,6 +7,7 @@ export class Pulse {
   readonly #beat: () => void
   #every: Timer | undefined
   #extra: Timer | undefined
+  #extraAt: number | undefined
   #waiters: (() => void)[] = []
 
   constructor(clock: Clock, everyMs: number, beat: () => void) {
@@ -28,7 +29,13 @@ export class Pulse {
   /** One more beat then; undefined: none but the usual. */
   extraAt(at: number | undefined): void {
     this.#extra?.cancel()
+    this.#extraAt = at
     this.#extra = at === undefined ? undefined : this.#clock.after(Math.max(0, at - this.#clock.now()), this.#beat)
+  }
+
+  /** The same, unless one is due before that. */
+  by(at: number | undefined): void {
+    if (this.isRunning && at !== undefined && at < (this.#extraAt ?? Number.POSITIVE_INFINITY)) this.extraAt(at)
   }
 
   stop(): void {

@@ -13,6 +13,8 @@
  *    strangers, who may be members that it cannot hear yet, and for a beat after; at most for a lease, since they may as well be none, or dead.
  *    And where others are linked it says that it is there a moment before it claims anything: of those that begin together each claims its share
  *    then, and not all of it.
+ * 4. What changes who claims what is told at once, not with the next beat: that somebody else may claim now while we claim what nobody had, which
+ *    gives up what is not for us; or that a slot which we are to have was left to us, which claims it.
  */
 import { limits } from '../limits.ts'
 import type { GroupSettings, PeerId } from '../types.ts'
@@ -67,6 +69,8 @@ export class Roster {
   /** How many consume here. */
   #consumers = 1
   #active: readonly PeerId[] = []
+  /** Somebody may claim since our last beat. */
+  #hasNewcomer = false
   /** Those of them who may claim slots, and whether all of these were heard just now. */
   #able: readonly PeerId[] = []
   #shares: readonly number[] = []
@@ -215,6 +219,7 @@ export class Roster {
     const taken = this.#members.onBeat(peer, beat, now, isBehind)
     // What is read after a later run of it is past, but for the terms it had reached: nobody else may have told of these.
     if (taken !== 'taken') return taken === 'old' ? this.onTerms(termsIn(beat)) : []
+    if (!beat.leaving && beat.listening !== true && !this.#able.includes(peer)) this.#hasNewcomer = true
     for (const [other, n, ms] of beat.silent ?? []) this.#members.onSilent(other, n, now - ms)
     if (!isBehind && this.#members.areSure(now)) this.#listenUntil = Math.min(this.#listenUntil, now + this.#beatMs)
     if (this.#quorum !== undefined) this.#onHeard(this.#quorum, peer, beat.heard ?? {}, now)
@@ -309,6 +314,16 @@ export class Roster {
     return next > now && next < now + this.#beatMs ? next : undefined
   }
 
+  /** When to beat since what was heard changes what we claim; undefined when it does not. */
+  soonAt(now: number): number | undefined {
+    const { me, settings } = this.#options
+    const mayClaim = now >= Math.max(this.#listenUntil, this.#metUntil) && (!settings.quorum || this.isEntitled(now))
+    if (this.#leaving || !mayClaim) return undefined
+    const isOurs = (slot: number) => this.#wanted[slot] === me && this.#expected[slot] === me
+    const isMoved = (this.#hasNewcomer && this.#leases.isClaimingFree) || this.#leases.hasFree(isOurs)
+    return isMoved ? Math.max(now, this.#lastTick + limits.groupSoonBeats * this.#beatMs) : undefined
+  }
+
   /** Beat `n` is on our disk and on its way. */
   onWritten(n: number): void {
     const made = this.#made.get(n)
@@ -392,6 +407,7 @@ export class Roster {
   #counted(now: number): RosterEffect[] {
     const before = this.#active
     const active = this.active(now)
+    this.#hasNewcomer = false
     const { me, settings } = this.#options
     const count = this.#count
     const able = active.filter((peer) => (peer === me ? !this.#isListening(now) : !this.#members.isListening(peer)))

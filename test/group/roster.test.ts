@@ -94,6 +94,33 @@ test('of members that begin together each claims its share, and no slot waits fo
   }
 })
 
+test('where one of them hears another too late, what it claimed in its place is claimed again at once', () => {
+  for (const ids of ['abcd', 'dcba', 'efgh', 'ijklm', 'mlkji'])
+    for (const from of ids)
+      for (const to of ids) {
+        const village = new Village({})
+        for (const id of ids) village.add(id, true)
+        village.lag = (one, other) => (one === from && other === to ? 250 : 0)
+        village.pass(2_200)
+        oneEach(village)
+        assert.ok(Math.max(...shares(village)) - Math.min(...shares(village)) <= 1)
+      }
+})
+
+test('what is left to a member it claims at once', () => {
+  for (let phaseMs = 0; phaseMs < 1_000; phaseMs += 100) {
+    const village = new Village({})
+    village.add('a')
+    village.pass(5_000 + phaseMs)
+    const b = village.add('b', true)
+    const isHandedOver = () => slots.some((slot) => b.roster.termOf(slot, village.now) !== undefined)
+    // It listens for three beats at most, until the other one leaves something it takes another, and then the claim stands for one and a half.
+    let ms = 0
+    for (; !isHandedOver(); ms += 100) village.pass(100)
+    assert.ok(ms <= 5_000, `after ${ms} ms, begun ${phaseMs} ms after a beat`)
+  }
+})
+
 test('what a member held is taken over when it was silent for a lease, and not before', () => {
   const village = new Village({})
   const [, b] = [village.add('a'), village.add('b')] as const

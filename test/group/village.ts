@@ -103,6 +103,8 @@ export class Village {
       effects.push(...roster.onBeat(told.from, told.beat, this.now))
     }
     const next = this.#nextTick.get(villager) ?? { beat: 0, extra: undefined }
+    const soon = roster.soonAt(this.now)
+    if (soon !== undefined && soon < (next.extra ?? Number.POSITIVE_INFINITY)) next.extra = soon
     if (next.beat > this.now && (next.extra ?? this.now + 1) > this.now) return
     if (next.beat <= this.now) next.beat = this.now + beatMsOf(this.#settings)
     const ticked = roster.tick(this.now, (slot) => this.busy(id, slot), this.strangers(id))
