@@ -69,12 +69,12 @@ export class Roster {
   /** How many consume here. */
   #consumers = 1
   #active: readonly PeerId[] = []
-  /** Somebody may claim since our last beat. */
-  #hasNewcomer = false
   /** Those of them who may claim slots, and whether all of these were heard just now. */
   #able: readonly PeerId[] = []
   #shares: readonly number[] = []
   #isSure = false
+  /** Since our last beat one more may. */
+  #hasOneMore = false
   #wanted: readonly PeerId[] = []
   /** Who is wanted as soon as those who came just now may claim. */
   #expected: readonly PeerId[] = []
@@ -219,7 +219,7 @@ export class Roster {
     const taken = this.#members.onBeat(peer, beat, now, isBehind)
     // What is read after a later run of it is past, but for the terms it had reached: nobody else may have told of these.
     if (taken !== 'taken') return taken === 'old' ? this.onTerms(termsIn(beat)) : []
-    if (!beat.leaving && beat.listening !== true && !this.#able.includes(peer)) this.#hasNewcomer = true
+    if (!beat.leaving && beat.listening !== true && !this.#able.includes(peer)) this.#hasOneMore = true
     for (const [other, n, ms] of beat.silent ?? []) this.#members.onSilent(other, n, now - ms)
     if (!isBehind && this.#members.areSure(now)) this.#listenUntil = Math.min(this.#listenUntil, now + this.#beatMs)
     if (this.#quorum !== undefined) this.#onHeard(this.#quorum, peer, beat.heard ?? {}, now)
@@ -320,7 +320,7 @@ export class Roster {
     const mayClaim = now >= Math.max(this.#listenUntil, this.#metUntil) && (!settings.quorum || this.isEntitled(now))
     if (this.#leaving || !mayClaim) return undefined
     const isOurs = (slot: number) => this.#wanted[slot] === me && this.#expected[slot] === me
-    const isMoved = (this.#hasNewcomer && this.#leases.isClaimingFree) || this.#leases.hasFree(isOurs)
+    const isMoved = (this.#hasOneMore && this.#leases.isClaimingFree) || this.#leases.hasFree(isOurs)
     return isMoved ? Math.max(now, this.#lastTick + limits.groupSoonBeats * this.#beatMs) : undefined
   }
 
@@ -407,7 +407,7 @@ export class Roster {
   #counted(now: number): RosterEffect[] {
     const before = this.#active
     const active = this.active(now)
-    this.#hasNewcomer = false
+    this.#hasOneMore = false
     const { me, settings } = this.#options
     const count = this.#count
     const able = active.filter((peer) => (peer === me ? !this.#isListening(now) : !this.#members.isListening(peer)))
